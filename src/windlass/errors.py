@@ -8,7 +8,8 @@
     │   ├── UnknownModel              no such alias, provider or session
     │   ├── TemplateError             a prompt's values do not fit its variables
     │   ├── UnsafePath                a file name that could leave the workspace (also a ValueError)
-    │   └── NotFound                  no run, prompt, version or step by that name
+    │   ├── NotFound                  no run, prompt, version or step by that name
+    │   └── PromptConflict            a prompt changed since it was looked at; nothing was switched
     ├── ModelError                    a model call did not give a usable reply
     │   ├── ModelUnavailable          network, timeout, 429, 5xx: trying again may help
     │   ├── ModelRefused              wrong key, bad request, unknown model at the provider
@@ -30,6 +31,8 @@
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class WindlassError(Exception):
@@ -69,33 +72,81 @@ class NotFound(InputError, LookupError):
     """No run, prompt, version or step by that name."""
 
 
+class PromptConflict(InputError):
+    """A prompt changed since it was looked at; nothing was switched."""
+
+
 class ModelError(WindlassError):
-    """A model call did not give a usable reply."""
+    """A model call did not give a usable reply.
+
+    ``maybe_paid`` is True when the provider may charge for the call. ``partial`` is the text that had come.
+    ``usage`` holds the tokens the provider counted (keys of :class:`windlass.llm.Usage`), None when it said nothing:
+    unknown, not zero.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        partial: str = "",
+        maybe_paid: bool = True,
+        usage: Mapping[str, int | None] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.partial = partial
+        self.maybe_paid = maybe_paid
+        self.usage = usage
 
 
 class ModelUnavailable(ModelError):
     """Network, timeout, rate limit or server fault: trying again may help.
 
     ``retry_after`` is the wait the provider asked for, in seconds, when it named one.
-    ``maybe_paid`` is True when the request had reached the provider.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None, maybe_paid: bool = True) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        maybe_paid: bool = True,
+        partial: str = "",
+        usage: Mapping[str, int | None] | None = None,
+    ) -> None:
+        super().__init__(message, partial=partial, maybe_paid=maybe_paid, usage=usage)
         self.retry_after = retry_after
-        self.maybe_paid = maybe_paid
 
 
 class ModelRefused(ModelError):
     """The provider refuses the request itself (key, model name, arguments): trying again cannot help."""
 
+    def __init__(
+        self,
+        message: str,
+        *,
+        partial: str = "",
+        maybe_paid: bool = False,
+        usage: Mapping[str, int | None] | None = None,
+    ) -> None:
+        super().__init__(message, partial=partial, maybe_paid=maybe_paid, usage=usage)
+
 
 class TruncatedReply(ModelError):
-    """The reply stopped before its end; ``partial`` holds what had come."""
+    """The reply stopped before its end; ``partial`` holds what had come.
 
-    def __init__(self, message: str, *, partial: str = "") -> None:
-        super().__init__(message)
-        self.partial = partial
+    ``at_limit`` is True when the model ran into its output limit: asking the same again ends the same way.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        partial: str = "",
+        at_limit: bool = False,
+        usage: Mapping[str, int | None] | None = None,
+    ) -> None:
+        super().__init__(message, partial=partial, usage=usage)
+        self.at_limit = at_limit
 
 
 class BudgetExceeded(WindlassError):
@@ -109,7 +160,9 @@ class ReplyError(WindlassError, ValueError):
     back to the model (nearest region, line numbers, what was expected).
     """
 
-    def __init__(self, kind: str, message: str, *, correction: str | None = None, path: str | None = None) -> None:
+    def __init__(
+        self, kind: str, message: str, *, correction: str | None = None, path: str | None = None
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.path = path
