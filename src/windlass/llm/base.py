@@ -98,7 +98,9 @@ class Price:
         if usage.input_tokens is None or usage.output_tokens is None:
             return None
         cached = usage.cached_tokens or 0
-        cached_rate = self.cached_per_million if self.cached_per_million is not None else self.input_per_million
+        cached_rate = (
+            self.cached_per_million if self.cached_per_million is not None else self.input_per_million
+        )
         total = (
             (usage.input_tokens - cached) * self.input_per_million
             + cached * cached_rate
@@ -137,7 +139,7 @@ class BaseLLMIntegration(ABC):
         whole = [Message("user", m) if isinstance(m, str) else m for m in messages]
         return (await self.request(whole)).text
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027  (most models hold nothing)
         """Give back connections. Safe to call twice."""
 
 

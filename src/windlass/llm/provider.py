@@ -1,0 +1,62 @@
+"""Builds the pydantic-ai model behind a model string. Everything heavy is imported here, in functions."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from windlass.llm.config import Target
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+
+#: What the OpenAI SDK gets where a server wants no key: it insists on one.
+NO_KEY = "no-key-needed"
+
+#: pydantic-ai takes ``<think>…</think>`` out of a plain reply wherever it stands, even inside a file, but in a stream
+#: only where it comes as one piece. windlass.llm.thinking does it alike for both; this pair never occurs in text.
+_KEEP_TAGS: Any = {"thinking_tags": ("\x00think\x00", "\x00/think\x00")}
+
+
+def build_model(target: Target) -> Model:
+    """The pydantic-ai model. Raises ImportError or pydantic-ai's UserError when a package or a key is missing.
+
+    Takes 1-2 s the first time in a process (imports): call it in a thread.
+    """
+    from pydantic_ai.models import infer_model
+    from pydantic_ai.providers import infer_provider_class
+
+    if target.provider in ("openai", "openai-chat") and not target.own:
+        # A server that is not OpenAI's: nearly all speak chat completions, few the Responses API. The compatible
+        # provider keeps what only OpenAI's own API understands out of the request.
+        from pydantic_ai.models.openai import OpenAIChatModel
+        from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
+
+        assert target.base_url is not None
+        provider = OpenAICompatibleProvider(
+            "openai-compatible", base_url=target.base_url, api_key=target.api_key or NO_KEY
+        )
+        return OpenAIChatModel(target.name, provider=provider, profile=_KEEP_TAGS)
+
+    def make(name: str) -> Any:
+        provider_class = infer_provider_class(name)
+        accepted = inspect.signature(provider_class.__init__).parameters
+        address = "azure_endpoint" if "azure_endpoint" in accepted else "base_url"
+        given = {address: target.base_url, "api_key": target.api_key}
+        return provider_class(**{key: value for key, value in given.items() if value and key in accepted})
+
+    model = infer_model(f"{target.provider}:{target.name}", make)
+    chat_class: Any = type(model)
+    # infer_model() takes no profile, but every chat-completions class does.
+    return (
+        chat_class(target.name, provider=model.provider, profile=_KEEP_TAGS)
+        if ends_by_itself(model)
+        else model
+    )
+
+
+def ends_by_itself(model: Model) -> bool:
+    """Whether pydantic-ai invents the finish reason ``stop`` when a stream of this model ends without one."""
+    from pydantic_ai.models.openai import OpenAIChatModel
+
+    return isinstance(model, OpenAIChatModel)
