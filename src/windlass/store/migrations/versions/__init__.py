@@ -1,0 +1,1 @@
+"""One migration a file; the file's name is its revision."""
