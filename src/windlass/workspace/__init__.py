@@ -10,7 +10,9 @@ from windlass.workspace.base import (
     WorkspaceSetting,
     decode,
 )
-from windlass.workspace.names import check_path
+from windlass.workspace.names import check_path, collision_key
+from windlass.workspace.opening import open_workspace
+from windlass.workspace.text import to_bytes, to_text
 
 __all__ = [
     "MAX_FILE_BYTES",
@@ -23,5 +25,9 @@ __all__ = [
     "WorkspaceError",
     "WorkspaceSetting",
     "check_path",
+    "collision_key",
     "decode",
+    "open_workspace",
+    "to_bytes",
+    "to_text",
 ]

@@ -47,7 +47,9 @@ def _libc() -> ctypes.CDLL:
 
 
 def _openat2(root: int, path: str) -> int:
-    how = _OpenHow(_FOLDER_FLAGS, 0, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS)
+    # Without O_NOFOLLOW, which would turn the ELOOP of a symlink in last place into ENOTDIR.
+    flags = _FOLDER_FLAGS & ~os.O_NOFOLLOW
+    how = _OpenHow(flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS)
     while True:
         fd: int = _libc().syscall(
             _SYS_OPENAT2, root, os.fsencode(path), ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how))

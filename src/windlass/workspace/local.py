@@ -226,15 +226,14 @@ def _look(tree: Tree, path: str) -> _Found | None:
 def _refuse_odd(path: str, status: os.stat_result) -> None:
     mode = status.st_mode
     if stat.S_ISDIR(mode):
-        raise WorkspaceError(f"{path} is a folder, not a file{_NOTHING}.")
+        raise WorkspaceError(f"{path} is a folder, not a file.")
     if stat.S_ISLNK(mode):
-        raise WorkspaceError(f"{path} is a symbolic link, and links are never followed{_NOTHING}.")
+        raise WorkspaceError(f"{path} is a symbolic link, and links are never followed.")
     if not stat.S_ISREG(mode):
-        raise WorkspaceError(f"{path} is a pipe, socket or device, not a regular file{_NOTHING}.")
+        raise WorkspaceError(f"{path} is a pipe, socket or device, not a regular file.")
     if status.st_nlink > 1:
         raise WorkspaceError(
-            f"{path} has {status.st_nlink} names (hard links), so changing it could change a file"
-            f" elsewhere{_NOTHING}."
+            f"{path} has {status.st_nlink} names (hard links), so changing it could change a file elsewhere."
         )
     if status.st_size > MAX_FILE_BYTES:
         raise _too_large(path, status.st_size)
