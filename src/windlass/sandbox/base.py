@@ -34,7 +34,7 @@ class ExecResult:
     output: str
     seconds: float
     level: str
-    stopped: str | None = None  # "timeout" | "disk" | None
+    stopped: str | None = None  # "timeout" | "disk" | "memory" | "processes" | None
     files: Mapping[str, bytes] = field(default_factory=dict)  # asked-for files read back afterwards
 
 
