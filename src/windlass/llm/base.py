@@ -72,11 +72,15 @@ class Reply:
 @dataclass(frozen=True)
 class CallTags:
     """Where a request comes from; sent as ``X-Windlass-*`` headers when ``tag_requests`` is set, and
-    what a scripted session may be keyed by."""
+    what a scripted session may be keyed by.
+
+    ``call`` is which of the step's calls this is, from 0; None = not said. It is not sent.
+    """
 
     run_id: str = ""
     step: str = ""
     prompt: str = ""
+    call: int | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,9 @@ class BaseLLMIntegration(ABC):
     max_output_tokens: int = 16_384
     label: str = ""
     concurrency: int | None = None
+    #: What the provider allows this account, None = not limited here.
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
     #: Models to ask instead, in order, when this one stays unavailable.
     fallbacks: Sequence[BaseLLMIntegration] = ()
 

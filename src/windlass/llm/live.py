@@ -41,6 +41,8 @@ class LiveModel(BaseLLMIntegration):
         self.model_name = config.model
         self.max_output_tokens = config.max_output_tokens
         self.concurrency = config.concurrency
+        self.requests_per_minute = config.requests_per_minute
+        self.tokens_per_minute = config.tokens_per_minute
         self._price = prices.policy(config, target)
         secrets = tuple(
             s for s in (target.api_key, config.api_key, *config.headers.values()) if s and len(s) > 3
