@@ -15,7 +15,8 @@ reachable: inside a mount namespace, or as another user. SPEC is JSON, written b
 ``supervise``  stay as the parent: kill every descendant when the command ends or standard input closes
 """
 
-# ruff: noqa: PTH, S606 - importing pathlib would double the start-up time; exec is the point
+# Importing pathlib would double the start-up time; exec is the point.
+# ruff: noqa: PTH103, PTH112, PTH116, PTH208, S606
 from __future__ import annotations
 
 import base64
@@ -133,7 +134,9 @@ def set_limits(limits: dict[str, int]) -> None:
     ):
         hard = resource.getrlimit(kind)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value))
+        # Past the soft limit comes SIGXCPU, which says what happened; past the hard one SIGKILL.
+        top = value + 2 if kind == resource.RLIMIT_CPU and hard == resource.RLIM_INFINITY else value
+        resource.setrlimit(kind, (value, top))
 
 
 def become(uid: int, gid: int, search: bool) -> None:

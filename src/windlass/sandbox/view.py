@@ -1,6 +1,7 @@
 """What a sandboxed command sees of this machine: readable paths, environment, identity; and what is read back."""
 
-# ruff: noqa: PTH - os.walk, dir_fd and links as they are written have no pathlib form
+# Os.walk, dir_fd and links as they are written have no pathlib form.
+# ruff: noqa: PTH100, PTH101, PTH114, PTH118
 from __future__ import annotations
 
 import os
