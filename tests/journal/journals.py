@@ -1,0 +1,71 @@
+"""Every journal the contract is checked on, and small builders for its tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from windlass.journal import Entry, EntryState, Journal, MemoryJournal, RunRecord
+from windlass.store.base import Database
+from windlass.store.journal import SqlJournal
+
+KINDS = ["memory", "sqlite", "sqlite-in-memory"]
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@asynccontextmanager
+async def open_journal(kind: str, folder: Path, clock: Clock | None = None) -> AsyncIterator[Journal]:
+    clock = clock or Clock()
+    if kind == "memory":
+        yield MemoryJournal(clock)
+        return
+    database = Database("sqlite://" if kind == "sqlite-in-memory" else f"sqlite:///{folder / 'windlass.db'}")
+    journal = SqlJournal(database, clock=clock)
+    yield journal
+    await journal.close()
+    database.close()
+
+
+def run(run_id: str = "run-0001", **fields: Any) -> RunRecord:
+    return RunRecord(run_id, fields.pop("workflow", "coding"), fields.pop("title", "a title"), **fields)
+
+
+def entry(path: str = "step/model[0]", **fields: Any) -> Entry:
+    fields = {"run_id": "run-0001", "kind": "model", "digest": "d1", "state": EntryState.CLAIMED} | fields
+    return Entry(path=path, **fields)
+
+
+def full_entry(path: str = "step/model[0]") -> Entry:
+    return entry(
+        path,
+        state=EntryState.DONE,
+        request={"messages": [{"role": "user", "content": "ä" * 400 + "\0\ud800" + "🦜" * 300}]},
+        result={"text": "x" * 20_000, "parts": ["y" * 600, None, 1.5, True, {"$text": "not a pointer"}]},
+        partial="half a\0 rep\udfffly",
+        error="it went wrong",
+        model="scripted:demo",
+        input_tokens=2**40,
+        output_tokens=7,
+        cached_tokens=0,
+        cost_usd=Decimal("0.000000123"),
+        reserved_usd=Decimal("1.5"),
+        prompt_name="requirement",
+        prompt_version=3,
+        template_sha256="a" * 64,
+        rendered_sha256="b" * 64,
+        provenance="database",
+        started_at=1_800_000_000.25,
+        finished_at=1_800_000_001.5,
+    )
