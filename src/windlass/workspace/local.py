@@ -9,10 +9,9 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from windlass.errors import WorkspaceError
 from windlass.workspace.base import (
@@ -34,8 +33,7 @@ from windlass.workspace.changes import (
 from windlass.workspace.copying import Allowance, copy_tree
 from windlass.workspace.handles import ResolverName, Tree, explained
 from windlass.workspace.names import MAX_DEPTH, check_path
-
-T = TypeVar("T")
+from windlass.workspace.shielded import to_the_end
 
 _NOTHING = "; nothing was written"
 
@@ -74,7 +72,7 @@ class LocalWorkspace:
 
     async def apply(self, changes: Sequence[Change], *, force: bool = False) -> Applied:
         """Make all changes or none; when cancelled, first finishes or takes back what it began."""
-        return await _to_the_end(functools.partial(self._apply, changes, force))
+        return await to_the_end(asyncio.to_thread(self._apply, changes, force))
 
     async def materialise(self, target: Path) -> None:
         """Copy all regular files, permission bits included, into the empty folder ``target``.
@@ -82,7 +80,7 @@ class LocalWorkspace:
         Symlinks, devices and the folders that :meth:`list` leaves out are not copied. WorkspaceError
         when the files add up to more than MAX_COPIED_BYTES.
         """
-        await _to_the_end(functools.partial(self._materialise, target))
+        await to_the_end(asyncio.to_thread(self._materialise, target))
 
     # ------------------------------------------------------------------ the root
 
@@ -169,19 +167,6 @@ class LocalWorkspace:
         return Applied(
             written=tuple(change.path for change in todo), already=tuple(change.path for change in already)
         )
-
-
-async def _to_the_end(work: Callable[[], T]) -> T:
-    """Run ``work`` in a thread; when cancelled, wait for it before the cancellation goes on.
-
-    A thread cannot be stopped, and a caller that was told "cancelled" must not see files change later.
-    """
-    thread = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(thread)
-    except asyncio.CancelledError:
-        await asyncio.wait([thread])
-        raise
 
 
 @dataclass(frozen=True)

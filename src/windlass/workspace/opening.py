@@ -14,12 +14,13 @@ async def open_workspace(
     create: bool = False,
     write: bool = True,
     options: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Workspace:
     """The workspace at ``setting.root_path``, checked: it exists and may be read (and written, if ``write``).
 
-    ``create`` makes a missing local folder. ``options`` hold an object store's credentials and
-    endpoint, see :class:`windlass.workspace.object_store.ObjectStoreWorkspace`; a local folder needs
-    none. Raises ConfigError for an address of an unknown kind and WorkspaceError, in one sentence,
+    ``create`` makes a missing local folder. ``options`` and ``environ`` hold an object store's
+    credentials and endpoint, see :class:`windlass.workspace.object_store.ObjectStoreWorkspace`; a local
+    folder needs none. Raises ConfigError for an address of an unknown kind and WorkspaceError, in one sentence,
     for a place that cannot be used.
     """
     address = setting.root_path
@@ -33,7 +34,7 @@ async def open_workspace(
     if scheme.lower() == "s3":
         from windlass.workspace.object_store import ObjectStoreWorkspace
 
-        store = ObjectStoreWorkspace(address, **(options or {}))
+        store = ObjectStoreWorkspace(address, environ=environ, **(options or {}))
         await store.open()
         return store
     raise ConfigError(

@@ -1,0 +1,379 @@
+"""A workspace in an S3-compatible object store.
+
+An object store has no transaction over several objects, so "all or none" is kept as far as it can be:
+everything is compared first, every write is conditional on the version that was compared, and a
+failure in the middle takes back what was written, unless somebody else has changed it since. Two
+limits remain: other readers can see a set of changes half done for a moment, and S3 has no conditional
+delete, so a deletion is compared right before it is sent. See ``docs/reference/workspace.md``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
+
+from windlass.errors import ConfigError, UnsafePath, WorkspaceError
+from windlass.workspace.base import MAX_FILE_BYTES, Applied, Change, FileVersion
+from windlass.workspace.changes import (
+    checked,
+    conflict,
+    is_ignored,
+    is_listable,
+    parents,
+    refuse_twin,
+    sort_out,
+)
+from windlass.workspace.copying import MAX_COPIED_FILES, Allowance, prepare_target
+from windlass.workspace.names import check_path
+from windlass.workspace.shielded import to_the_end
+
+if TYPE_CHECKING:
+    from obstore import GetResult, ObjectMeta
+    from obstore.store import S3Store
+
+#: Requests under way at once, seconds for one request, and seconds for one request with its retries.
+MAX_REQUESTS = 16
+REQUEST_SECONDS = 30
+RETRY_SECONDS = 60
+
+T = TypeVar("T")
+
+_ADDRESS = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?", re.IGNORECASE)
+
+#: Option name -> the environment variables it may come from, first one first.
+OPTIONS = {
+    "access_key_id": ("AWS_ACCESS_KEY_ID",),
+    "secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
+    "session_token": ("AWS_SESSION_TOKEN",),
+    "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    "endpoint": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+}
+
+
+@dataclass(frozen=True)
+class _Object:
+    data: bytes
+    token: str
+
+
+class ObjectStoreWorkspace:
+    """Objects below ``s3://bucket/prefix``; see :class:`windlass.workspace.base.Workspace` for what it does.
+
+    ``options`` are ``access_key_id``, ``secret_access_key``, ``session_token``, ``region`` and
+    ``endpoint`` (an ``http://`` endpoint is taken as asked for); those left out are looked up in
+    ``environ`` under their usual ``AWS_…`` names. Raises ConfigError for an address or option that cannot be
+    used, or when the ``s3`` extra is not installed. Sends nothing before the first call.
+    """
+
+    def __init__(self, url: str, /, *, environ: Mapping[str, str] | None = None, **options: str) -> None:
+        found = _ADDRESS.fullmatch(url)
+        if found is None:
+            raise ConfigError(
+                f"{url!r} is not an object store address; write s3://bucket or s3://bucket/prefix."
+            )
+        self._bucket = found["bucket"]
+        self._prefix = (found["prefix"] or "").rstrip("/")
+        if self._prefix:
+            try:
+                self._prefix = check_path(self._prefix)
+            except UnsafePath as error:
+                raise ConfigError(f"The prefix of {url!r} cannot be used: {error.reason}.") from None
+        self._store = _connect(self._bucket, self._prefix, _chosen(options, environ or {}))
+
+    @property
+    def location(self) -> str:
+        """``s3://bucket/prefix``, without credentials."""
+        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    async def open(self) -> None:
+        """Say early, in one sentence, why this place cannot be read; WorkspaceError. Creates nothing."""
+        with self._explained(self.location):
+            async for _ in self._store.list(chunk_size=1):
+                break
+
+    async def read(self, path: str) -> FileVersion | None:
+        """The object's exact content, or None. WorkspaceError when it is over MAX_FILE_BYTES or a folder."""
+        path = check_path(path)
+        found = await self._get(path)
+        if found is None:
+            await self._refuse_folder(path)
+            return None
+        return FileVersion(path, found.data, hashlib.sha256(found.data).hexdigest(), found.token)
+
+    async def list(self, *, limit: int = 5000) -> Sequence[str]:
+        """The first ``limit`` paths that :meth:`read` can give, sorted."""
+        paths: list[str] = []
+        empty: list[str] = []
+        with self._explained(self.location):
+            async for chunk in self._store.list(chunk_size=1000):
+                for meta in chunk:
+                    if is_listable(meta["path"]) and not is_ignored(meta["path"]):
+                        paths.append(meta["path"])
+                        if meta["size"] == 0:
+                            empty.append(meta["path"])
+                if len(paths) >= limit + len(empty):
+                    break
+        # "folder/" markers, which some tools leave, are listed like an empty object named "folder".
+        markers = {
+            path for path, meta in zip(empty, await self._each(self._head, empty), strict=True) if not meta
+        }
+        return sorted(path for path in paths if path not in markers)[:limit]
+
+    async def apply(self, changes: Sequence[Change], *, force: bool = False) -> Applied:
+        """Make all changes or none, within the limits named above; modes are not kept here."""
+        return await to_the_end(self._apply(checked(changes), force))
+
+    async def materialise(self, target: Path) -> None:
+        """Copy every object that :meth:`list` would name into the empty folder ``target``, as ordinary files.
+
+        WorkspaceError when they add up to more than MAX_COPIED_BYTES.
+        """
+        await asyncio.to_thread(prepare_target, target)
+        allowance = Allowance(self.location)
+
+        async def copy(path: str) -> None:
+            allowance.add_file()
+            with self._explained(path):
+                found = await self._open(path)
+                if found is None:
+                    return  # deleted since it was listed
+                with await asyncio.to_thread(_new_file, target / path) as file:
+                    async for chunk in found.stream():
+                        allowance.add_bytes(len(chunk))
+                        await asyncio.to_thread(file.write, chunk)
+
+        await self._each(copy, await self.list(limit=MAX_COPIED_FILES + 1))
+
+    # ------------------------------------------------------------------ the transaction
+
+    async def _apply(self, plan: Sequence[Change], force: bool) -> Applied:
+        found = dict(
+            zip(
+                [change.path for change in plan],
+                await self._each(self._get, [change.path for change in plan]),
+                strict=True,
+            )
+        )
+        present = {path: None if one is None else one.data for path, one in found.items()}
+        todo, already = sort_out(plan, present, force=force)
+        await self._refuse_clashes([change.path for change in todo if found[change.path] is None])
+        # Deletions come last: they are the ones that cannot be made conditional.
+        ordered = sorted(todo, key=lambda change: change.after is None)
+        begun: list[Change] = []
+        try:
+            for change in ordered:
+                begun.append(change)
+                await self._make(change, found[change.path])
+        except WorkspaceError as error:
+            stuck = [
+                change.path
+                for change in reversed(begun)
+                if not await self._take_back(change, found[change.path])
+            ]
+            if stuck:
+                raise WorkspaceError(
+                    f"{', '.join(stuck)} could neither be finished nor be taken back in {self.location};"
+                    " run again to finish the changes."
+                ) from error
+            raise
+        return Applied(
+            written=tuple(change.path for change in todo), already=tuple(change.path for change in already)
+        )
+
+    async def _make(self, change: Change, old: _Object | None) -> None:
+        if change.after is not None:
+            await self._put(change.path, change.after, old.token if old else None)
+            return
+        meta = await self._head(change.path)
+        if meta is None:
+            return
+        if old is None or meta["e_tag"] != old.token:
+            raise conflict([change.path])
+        with self._explained(change.path):
+            await self._store.delete_async(change.path)
+
+    async def _put(self, path: str, data: bytes, token: str | None) -> None:
+        """Write if the object is still the version ``token`` (None: still absent), else WorkspaceConflict."""
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        with self._explained(path):
+            try:
+                await self._store.put_async(
+                    path, data, mode="create" if token is None else {"e_tag": token}, use_multipart=False
+                )
+                return
+            except (AlreadyExistsError, PreconditionError):
+                pass
+        # A first attempt whose answer was lost is refused when it is repeated: then it is our own write.
+        now = await self._get(path)
+        if now is None or now.data != data:
+            raise conflict([path])
+
+    async def _take_back(self, change: Change, old: _Object | None) -> bool:
+        """Restore one object unless somebody else has changed it; False when that cannot be known."""
+        try:
+            now = await self._get(change.path)
+            data = None if now is None else now.data
+            if data != change.after:
+                return True  # never written, or no longer ours to touch
+            if old is not None:
+                await self._put(change.path, old.data, now.token if now else None)
+            elif now is not None:
+                await self._make(Change(change.path, before=now.data, after=None), now)
+        except WorkspaceError:
+            return False
+        return True
+
+    # ------------------------------------------------------------------ checks
+
+    async def _refuse_folder(self, path: str) -> None:
+        with self._explained(path):
+            async for chunk in self._store.list(path, chunk_size=1):
+                if chunk:
+                    raise WorkspaceError(f"{path} is a folder, not a file.")
+
+    async def _refuse_clashes(self, created: Sequence[str]) -> None:
+        """Refuse new names that a folder tree could not hold beside the present ones."""
+        levels = sorted({_folder_of(spot) for path in created for spot in (*parents(path), path)})
+        listed = dict(zip(levels, await self._each(self._siblings, levels), strict=True))
+        for path in created:
+            for spot in (*parents(path), path):
+                files, folders = listed[_folder_of(spot)]
+                refuse_twin(path, _name_of(spot), files | folders)
+                if spot != path and _name_of(spot) in files:
+                    raise WorkspaceError(f"{path} cannot be there, because a part of its path is a file.")
+            if _name_of(path) in listed[_folder_of(path)][1]:
+                raise WorkspaceError(f"{path} is a folder, not a file.")
+
+    async def _siblings(self, folder: str) -> tuple[set[str], set[str]]:
+        """Names of the files and of the folders directly in ``folder``."""
+        with self._explained(folder or self.location):
+            found = await self._store.list_with_delimiter_async(folder or None)
+        files = {_name_of(meta["path"]) for meta in found["objects"]}
+        return files, {_name_of(prefix) for prefix in found["common_prefixes"]}
+
+    # ------------------------------------------------------------------ requests
+
+    async def _each(self, work: Callable[[str], Awaitable[T]], paths: Sequence[str]) -> Sequence[T]:
+        """The results of ``work`` for every path, in order; raises the first failure among them."""
+        gate = asyncio.Semaphore(MAX_REQUESTS)
+
+        async def gated(path: str) -> T:
+            async with gate:
+                return await work(path)
+
+        results = await asyncio.gather(*(gated(path) for path in paths), return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            raise failures[0]
+        return [result for result in results if not isinstance(result, BaseException)]
+
+    async def _get(self, path: str) -> _Object | None:
+        with self._explained(path):
+            found = await self._open(path)
+            if found is None:
+                return None
+            if found.meta["size"] > MAX_FILE_BYTES:
+                raise WorkspaceError(
+                    f"{path} has {found.meta['size']:,} bytes; at most {MAX_FILE_BYTES:,} are read."
+                )
+            data = bytes(await found.bytes_async())
+        token = found.meta["e_tag"]
+        if token is None:
+            raise WorkspaceError(
+                f"{self.location} gives no version marks (ETag), so writing there is not safe."
+            )
+        return _Object(data, token)
+
+    async def _open(self, path: str) -> GetResult | None:
+        try:
+            return await self._store.get_async(path)
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise
+            return None
+
+    async def _head(self, path: str) -> ObjectMeta | None:
+        with self._explained(path):
+            try:
+                return await self._store.head_async(path)
+            except FileNotFoundError:
+                return None
+
+    @contextlib.contextmanager
+    def _explained(self, subject: str) -> Iterator[None]:
+        """Turn the client's errors about ``subject`` into a WorkspaceError with one sentence."""
+        from obstore import exceptions
+
+        try:
+            yield
+        except (exceptions.BaseError, OSError) as error:
+            raise WorkspaceError(f"{subject}: {self._sentence(error)}.") from error
+
+    def _sentence(self, error: Exception) -> str:
+        from obstore import exceptions
+
+        text = str(error)
+        if "NoSuchBucket" in text:
+            return f"the bucket {self._bucket} does not exist; create it or name another"
+        if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
+            return f"{self.location} refuses these credentials; check the key, the secret and the bucket's policy"
+        if isinstance(error, exceptions.InvalidPathError):
+            return f"{self.location} holds an object whose name is no path; remove it or use another prefix"
+        if isinstance(error, OSError) and error.strerror:
+            return f"the copy cannot be written: {error.strerror}"
+        # The rest of the client's text is a debug dump, and XML that can repeat an access key id.
+        return f"the object store did not answer as expected ({text.partition(chr(10))[0].partition('<')[0][:200].strip()})"
+
+
+def _folder_of(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _name_of(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _chosen(options: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    unknown = sorted(set(options) - set(OPTIONS))
+    if unknown:
+        raise ConfigError(f"Unknown object store option {unknown[0]!r}; known are {', '.join(OPTIONS)}.")
+    chosen = {}
+    for name, variables in OPTIONS.items():
+        value = options.get(name) or next((environ[key] for key in variables if environ.get(key)), "")
+        if value:
+            chosen[name] = value
+    return chosen
+
+
+def _connect(bucket: str, prefix: str, options: Mapping[str, str]) -> S3Store:
+    try:
+        from obstore.store import S3Store
+    except ImportError:
+        raise ConfigError("An s3:// workspace needs an extra: pip install 'windlass[s3]'.") from None
+    endpoint = options.get("endpoint", "")
+    return S3Store(
+        bucket,
+        prefix=prefix or None,
+        config=dict(options),  # type: ignore[arg-type]
+        # Stores other than Amazon's rarely have a host name for each bucket.
+        virtual_hosted_style_request=not endpoint,
+        client_options={
+            "allow_http": endpoint.startswith("http://"),
+            "timeout": timedelta(seconds=REQUEST_SECONDS),
+            "connect_timeout": timedelta(seconds=5),
+        },
+        retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+    )
+
+
+def _new_file(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("xb")
