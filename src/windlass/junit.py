@@ -102,10 +102,12 @@ def _case(attributes: dict[str, str]) -> TestCase:
     file, name = attributes.get("file", ""), attributes.get("name", "")
     owner = attributes.get("classname", "")
     module = file.removesuffix(".py").replace("/", ".")
-    if file:
+    if file and not owner and name == module:
+        parts = [file]  # a file that could not be collected is named like a module
+    elif file:
         inner = owner.removeprefix(module).strip(".")
         parts = [file, *(inner.split(".") if inner else ()), name]
-    else:  # a file that could not be collected is named like a module
+    else:
         parts = [part for part in (owner, name) if part]
     line = attributes.get("line", "")
     number = int(line) + 1 if line.isascii() and line.isdigit() and len(line) < 9 else 0

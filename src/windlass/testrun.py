@@ -8,7 +8,7 @@ import re
 import secrets
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from signal import Signals
@@ -193,6 +193,8 @@ def _command(
         *("-c", str(config or "/dev/null"), "--rootdir", str(folder.resolve())),
         *("--confcutdir", str(folder.resolve())),
         *("-p", "no:cacheprovider", "-q", "--tb=short", "--no-header", "--color=no"),
+        # One file that cannot be imported must not hide what the others show.
+        "--continue-on-collection-errors",
         *("-o", "addopts=", "-o", "junit_family=xunit1", f"--junitxml={junit}"),
         *(_kept_options(config) if config else ()),
         *(f"./{test}" if test.startswith("-") else test for test in tests),
@@ -290,8 +292,7 @@ def _report(
     bad = [case for case in cases if case.outcome in ("failed", "error")]
     tidy = _tidier(folder)
     failures = tuple(
-        TestFailure(case.test_id, *_place(tidy(case.detail), case), tidy(case.message)[:_FAILURE_CHARS])
-        for case in bad
+        TestFailure(case.test_id, *_place(tidy(case.detail), case), _message(case, tidy)) for case in bad
     )
     report = TestReport(
         passed=counts["passed"],
@@ -308,10 +309,33 @@ def _report(
     return replace(report, signature=_signature(report, tidy(result.output)))
 
 
-def _tidier(folder: Path) -> Any:
-    names = sorted({str(folder), str(folder.resolve())}, key=len, reverse=True)
-    pattern = re.compile("|".join(rf"{re.escape(name)}(?:/|\b)" for name in names))
-    return lambda text: pattern.sub("", text)
+def _tidier(folder: Path) -> Callable[[str], str]:
+    """Takes this machine's folders out of a text: the copy's becomes nothing, the interpreter's ``PYTHON/``."""
+    homes = {str(Path(name).resolve()) for name in (sys.base_prefix, sys.prefix)} | {
+        sys.base_prefix,
+        sys.prefix,
+    }
+    python = _prefixes(homes - {"/usr", "/"})
+    copy = _prefixes({str(folder), str(folder.resolve())})
+
+    def tidy(text: str) -> str:
+        text = copy.sub("", text)
+        return python.sub("PYTHON/", text) if python.pattern else text
+
+    return tidy
+
+
+def _prefixes(names: Iterable[str]) -> re.Pattern[str]:
+    return re.compile(
+        "|".join(rf"{re.escape(name)}(?:/|\b)" for name in sorted(names, key=len, reverse=True))
+    )
+
+
+def _message(case: TestCase, tidy: Callable[[str], str]) -> str:
+    """What went wrong in a few lines; for a file that could not be collected, the exception it raised."""
+    raised = re.findall(r"^E +(\S.*)$", case.detail, re.MULTILINE)
+    text = raised[-1] if case.message == "collection failure" and raised else case.message
+    return tidy(text)[:_FAILURE_CHARS]
 
 
 def _place(detail: str, case: TestCase) -> tuple[str, int]:
@@ -322,7 +346,7 @@ def _place(detail: str, case: TestCase) -> tuple[str, int]:
     return case.file, case.line
 
 
-def _output(bad: Sequence[TestCase], problem: str | None, raw: str, tidy: Any) -> str:
+def _output(bad: Sequence[TestCase], problem: str | None, raw: str, tidy: Callable[[str], str]) -> str:
     parts = [f"Error: {problem}."] if problem else []
     for case in bad:
         text = tidy(case.detail or case.message).strip()
