@@ -78,6 +78,11 @@ class MemoryPromptStore:
                 number = self._pins.setdefault((run_id, name), number)
             return self._resolved(name, number)
 
+    def effective(self, name: str) -> Resolved:
+        """See :class:`PromptStore`."""
+        with self._lock:
+            return self._resolved(name, self._prompt(name).effective())
+
     def ensure(
         self, name: str, default: str, *, variables: Iterable[PromptTemplateVariable] | None = None
     ) -> None:
@@ -137,8 +142,9 @@ class MemoryPromptStore:
         with self._lock:
             rules.check_revision(name, expected_revision, self._prompt(name).revision)
             self._version(name, version_no, retired=False)
-            kind: SwitchKind = "use" if evidence is None else "promote"
-            self._switch(name, version_no, kind, actor, reason, evidence)
+            if self._prompts[name].effective() != version_no:
+                kind: SwitchKind = "use" if evidence is None else "promote"
+                self._switch(name, version_no, kind, actor, reason, evidence)
             return self._resolved(name, version_no)
 
     def rollback(
@@ -201,6 +207,7 @@ class MemoryPromptStore:
 
     def record_outcome(self, run_id: str, outcome: Outcome, *, scored_by: str | None = None) -> int:
         """See :class:`PromptStore`."""
+        rules.check_outcome(outcome)
         with self._lock:
             keys = [key for key in self._usages if key[0] == run_id]
             for key in keys:
@@ -315,7 +322,10 @@ def version_stats(usages: Iterable[PromptUsage]) -> list[VersionStats]:
             grouped.setdefault(usage.version_no, []).append(usage)
     result = []
     for number, calls in sorted(grouped.items()):
-        outcomes = list({usage.run_id: usage.outcome for usage in calls}.values())
+        # A call recorded after its run was decided is still pending itself.
+        by_run = {usage.run_id: usage.outcome for usage in calls}
+        by_run |= {usage.run_id: usage.outcome for usage in calls if usage.outcome != "pending"}
+        outcomes = list(by_run.values())
         passes, fails = outcomes.count("pass"), outcomes.count("fail")
         result.append(
             VersionStats(

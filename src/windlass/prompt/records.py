@@ -167,6 +167,9 @@ class PromptStore(Protocol):
         in a running live experiment.
         """
 
+    def effective(self, name: str) -> Resolved:
+        """The version in effect, read now."""
+
     def ensure(
         self, name: str, default: str, *, variables: Iterable[PromptTemplateVariable] | None = None
     ) -> None:

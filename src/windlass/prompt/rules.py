@@ -7,7 +7,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from windlass.errors import InputError, NotFound, PromptConflict, TemplateError
-from windlass.prompt.records import Switch
+from windlass.prompt.records import OUTCOMES, Switch
 from windlass.prompt.template import PromptTemplateVariable, VariableSource, placeholders
 
 #: Longest prompt, in bytes of UTF-8.
@@ -82,6 +82,12 @@ def before(log_entries: Sequence[Switch], live: Collection[int]) -> int | None:
             stack.append(entry.to_version_no)
     current = stack.pop() if stack else None
     return next((number for number in reversed(stack) if number in live and number != current), None)
+
+
+def check_outcome(outcome: str) -> None:
+    """InputError for a word that is no outcome."""
+    if outcome not in OUTCOMES:
+        raise InputError(f"{outcome!r} is no outcome of a run; use one of {', '.join(OUTCOMES)}.")
 
 
 def check_revision(name: str, expected: int | None, actual: int) -> None:

@@ -151,6 +151,7 @@ class PromptUsageModel(BaseModel):
     cost_micro: Mapped[int | None] = mapped_column(BigInteger, default=None)
     latency_ms: Mapped[int | None] = mapped_column(default=None)
     outcome: Mapped[str] = mapped_column(String(16), default="pending")
+    scored_at: Mapped[datetime | None] = mapped_column(UtcDateTime(), default=None)
     scored_by: Mapped[str | None] = mapped_column(Text, default=None)
     case_id: Mapped[str | None] = mapped_column(Text, default=None)
     experiment_id: Mapped[str | None] = mapped_column(Text, default=None)

@@ -244,6 +244,7 @@ def upgrade() -> None:
         sa.Column("cost_micro", sa.BigInteger(), nullable=True),
         sa.Column("latency_ms", sa.Integer(), nullable=True),
         sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("scored_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("scored_by", sa.Text(), nullable=True),
         sa.Column("case_id", sa.Text(), nullable=True),
         sa.Column("experiment_id", sa.Text(), nullable=True),

@@ -1,0 +1,152 @@
+"""Which text each model call used, and what became of it; each function runs in the caller's transaction."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy.orm import aliased
+
+from windlass.evidence import pass_interval
+from windlass.ids import generate_id
+from windlass.prompt.records import Outcome, PromptUsage, VersionStats
+from windlass.store import prompt_sql
+from windlass.store.base import utc_now
+from windlass.store.prompt_models import PromptContentModel, PromptUsageModel, PromptVersionModel
+
+_Usage, _Version = PromptUsageModel, PromptVersionModel
+_FIGURES = ("model", "tokens_in", "tokens_out", "cost_micro", "latency_ms")
+
+
+def record(connection: Connection, usage: PromptUsage) -> None:
+    """Insert the usage, or complete the figures of the same call."""
+    template, rendered = prompt_sql.keep_content(connection, usage.template, usage.rendered)
+    version_id = connection.scalars(
+        select(_Version.id).where(
+            _Version.prompt_name == usage.prompt_name, _Version.version_no == usage.version_no
+        )
+    ).one_or_none()
+    figures = {name: value for name in _FIGURES if (value := getattr(usage, name)) is not None}
+    decided = usage.outcome != "pending"
+    new = prompt_sql.insert_new(
+        connection,
+        PromptUsageModel,
+        id=generate_id(),
+        run_id=usage.run_id,
+        step_path=usage.step_path,
+        call_path=usage.call_path,
+        prompt_name=usage.prompt_name,
+        prompt_version_id=version_id,
+        template_sha256=template,
+        rendered_sha256=rendered,
+        provenance=usage.provenance,
+        outcome=usage.outcome,
+        scored_at=utc_now() if decided else None,
+        case_id=usage.case_id,
+        experiment_id=usage.experiment_id,
+        created_at=utc_now(),
+        updated_at=utc_now(),
+        **figures,
+    )
+    if not new and figures:
+        connection.execute(
+            update(_Usage)
+            .where(
+                _Usage.run_id == usage.run_id,
+                _Usage.call_path == usage.call_path,
+                _Usage.prompt_name == usage.prompt_name,
+            )
+            .values(updated_at=utc_now(), **figures)
+        )
+
+
+def record_outcome(connection: Connection, run_id: str, outcome: Outcome, scored_by: str | None) -> int:
+    """Set the outcome of all uses of a run; gives their number."""
+    now = utc_now()
+    statement = (
+        update(_Usage)
+        .where(_Usage.run_id == run_id)
+        .values(outcome=outcome, scored_by=scored_by, scored_at=now, updated_at=now)
+    )
+    return connection.execute(statement).rowcount
+
+
+def of_run(connection: Connection, run_id: str) -> list[PromptUsage]:
+    """The uses of a run with their exact texts, oldest first."""
+    template, rendered = aliased(PromptContentModel), aliased(PromptContentModel)
+    rows = connection.execute(
+        select(
+            _Usage.run_id,
+            _Usage.step_path,
+            _Usage.call_path,
+            _Usage.prompt_name,
+            _Version.version_no,
+            template.content,
+            rendered.content,
+            _Usage.provenance,
+            _Usage.model,
+            _Usage.tokens_in,
+            _Usage.tokens_out,
+            _Usage.cost_micro,
+            _Usage.latency_ms,
+            _Usage.outcome,
+            _Usage.case_id,
+            _Usage.experiment_id,
+        )
+        .join(template, template.sha256 == _Usage.template_sha256)
+        .join(rendered, rendered.sha256 == _Usage.rendered_sha256)
+        .outerjoin(_Version, _Version.id == _Usage.prompt_version_id)
+        .where(_Usage.run_id == run_id)
+        .order_by(_Usage.created_at, _Usage.id)
+    )
+    return [PromptUsage(*cast(Any, tuple(row))) for row in rows]
+
+
+def by_run() -> Any:
+    """Subquery: one row per run and version, with the run's decided outcome, when it was decided, and cost."""
+    return (
+        select(
+            _Usage.prompt_version_id,
+            _Usage.run_id,
+            func.count().label("calls"),
+            func.coalesce(func.sum(_Usage.cost_micro), 0).label("cost"),
+            func.count().filter(_Usage.cost_micro.is_(None)).label("unpriced"),
+            func.max(case((_Usage.outcome != "pending", _Usage.outcome))).label("outcome"),
+            func.max(_Usage.scored_at).label("scored_at"),
+        )
+        .where(_Usage.prompt_version_id.is_not(None))
+        .group_by(_Usage.prompt_version_id, _Usage.run_id)
+        .subquery()
+    )
+
+
+def stats(connection: Connection, name: str) -> list[VersionStats]:
+    """One entry per version that was used, by number; a run counts once however many calls it made."""
+    runs = by_run()
+    rows = connection.execute(
+        select(
+            _Version.version_no, runs.c.outcome, func.count(), func.sum(runs.c.calls), func.sum(runs.c.cost)
+        )
+        .join(runs, runs.c.prompt_version_id == _Version.id)
+        .where(_Version.prompt_name == name)
+        .group_by(_Version.version_no, runs.c.outcome)
+    ).all()
+    result = []
+    for number in sorted({row[0] for row in rows}):
+        mine = [row for row in rows if row[0] == number]
+        count = {row[1] or "pending": row[2] for row in mine}
+        passes, fails = count.get("pass", 0), count.get("fail", 0)
+        result.append(
+            VersionStats(
+                version_no=number,
+                calls=int(sum(row[3] for row in mine)),
+                passes=passes,
+                fails=fails,
+                errors=count.get("error", 0),
+                cancelled=count.get("cancelled", 0),
+                pending=count.get("pending", 0),
+                cost_micro=int(sum(row[4] for row in mine)),
+                interval=pass_interval(passes, fails),
+            )
+        )
+    return result
