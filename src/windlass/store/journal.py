@@ -9,30 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Insert, Update, bindparam, delete, insert, literal, select, text, update
+from sqlalchemy import Insert, Update, bindparam, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from windlass.errors import JournalError, NotFound, RunOwnedElsewhere
 from windlass.events import Event, WorkflowStatus
 from windlass.journal.base import Entry, EntryState, Lease, RunRecord
+from windlass.store import cleanup
 from windlass.store import journal_reads as reads
 from windlass.store.base import Database
-from windlass.store.runs import (
-    RUN_CHANGES,
-    blobs,
-    entry_row,
-    event_row,
-    run_blobs,
-    run_entries,
-    run_events,
-    run_row,
-    runs,
-)
+from windlass.store.cleanup import Collected
+from windlass.store.journal_rows import RUN_CHANGES, entry_row, event_row, run_row
+from windlass.store.runs import blobs, run_blobs, run_entries, run_events, runs
 from windlass.store.values import Parcel, compress, dump_json
 from windlass.store.writer import Write, writer_of
 
@@ -104,6 +97,8 @@ class SqlJournal:
         self._writer = writer_of(database)
         self._clock = clock
         self._sql = _statements(database.is_sqlite)
+        #: Such a database has one connection, and it is the writer's.
+        self._in_memory = database.is_sqlite and database.file is None
 
     # Runs.
 
@@ -166,7 +161,18 @@ class SqlJournal:
         await self._writer.call(copy)
 
     async def delete_run(self, run_id: str) -> None:
-        await self._writer.call(lambda connection: forget_run(connection, run_id))
+        await self._writer.call(lambda connection: cleanup.forget_runs(connection, [run_id]))
+
+    async def gc(self, *, keep_days: float, protected: Collection[str] = ()) -> Collected:
+        """Forget runs that ended more than ``keep_days`` ago, and every blob that no run needs.
+
+        A run that waits, that could go on, that someone owns or whose id is in ``protected`` (evidence
+        rests on it) is never touched. SQLite uses the room again; its file does not shrink.
+        """
+        before = self._wall() - keep_days * 86_400
+        if self._in_memory:
+            return await self._writer.call(lambda c: cleanup.collect_all(c, before, protected, self._wall()))
+        return await asyncio.to_thread(cleanup.collect, self._database, before, protected, self._wall())
 
     # Leases.
 
@@ -270,8 +276,7 @@ class SqlJournal:
     # How it reads and writes.
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
-        if self._database.is_sqlite and self._database.file is None:
-            # A database in memory has one connection, and it is the writer's.
+        if self._in_memory:
             return await self._writer.call(query)
 
         def work() -> T:
@@ -304,9 +309,3 @@ class SqlJournal:
         if self._clock is not None or self._database.is_sqlite:
             return self._wall()
         return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
-
-
-def forget_run(connection: Connection, run_id: str) -> None:
-    """Delete a run and what only it points to, but for the blobs themselves."""
-    for table in (run_entries, run_events, run_blobs, runs):
-        connection.execute(delete(table).where(table.c.run_id == run_id))

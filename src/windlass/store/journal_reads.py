@@ -12,15 +12,8 @@ from sqlalchemy.engine import Connection
 from windlass.errors import NotFound
 from windlass.events import Event, WorkflowStatus
 from windlass.journal.base import Entry, RunRecord
-from windlass.store.runs import (
-    blobs,
-    entry_record,
-    event_record,
-    run_entries,
-    run_events,
-    run_record,
-    runs,
-)
+from windlass.store.journal_rows import entry_record, event_record, run_record
+from windlass.store.runs import blobs, run_entries, run_events, runs
 from windlass.store.values import expand, pointers
 
 #: Characters of an id from which a beginning or an end of it will do.

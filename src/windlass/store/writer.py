@@ -103,6 +103,10 @@ class Writer:
         result: T = await self._submit(lease=lease, action=action)
         return result
 
+    def post(self, action: Callable[[Connection], Any]) -> None:
+        """:meth:`call` that nobody waits for; an error in it is dropped. Needs a running event loop."""
+        self._submit(action=action).cancel()
+
     def _submit(self, **what: Any) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         item = _Item(loop, loop.create_future(), **what)
