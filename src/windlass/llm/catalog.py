@@ -132,12 +132,9 @@ class _Makers:
         if ":" in name:
             return error
         known = sorted({*self._aliases, *self._roles})
-        listed = f"known models: {', '.join(known)}" if known else "no aliases are set"
-        near = did_you_mean(name, known)
-        guess = near if near.startswith("; did") else ""
+        ending = did_you_mean(name, known) if known else "; no aliases are set."
         return UnknownModel(
-            f"No model is called {name!r}{guess}; {listed}. Any provider:name works too, for example "
-            "openai:gpt-5-mini."
+            f"No model is called {name!r}{ending} Any provider:name works too, for example openai:gpt-5-mini."
         )
 
 

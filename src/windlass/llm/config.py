@@ -143,14 +143,14 @@ def split_model(model: str) -> tuple[str, str]:
     if not name:
         raise UnknownModel(f"{model!r} names no model after the colon; write for example openai:gpt-5-mini.")
     raise UnknownModel(
-        f"{provider!r} in {model!r} is not a model provider{did_you_mean(provider, PROVIDERS)}."
+        f"{provider!r} in {model!r} is not a model provider{did_you_mean(provider, PROVIDERS)}"
     )
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?``-like ending for an error, without the full stop; empty when nothing is near."""
+    """The end of an error's sentence: ``; did you mean 'x'?``, or what is known when nothing is near."""
     near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}" if near else f"; known are {', '.join(sorted(known))}"
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}."
 
 
 def resolve(config: ModelConfig, env: Mapping[str, str]) -> Target:

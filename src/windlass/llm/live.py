@@ -165,11 +165,11 @@ class LiveModel(BaseLLMIntegration):
                 if text := thinking.end():
                     yield text
                 yield stream.get()
-        except ModelError:
+        except (ModelError, Warning):
             raise
         except Exception as error:
-            # Whatever the SDK or the HTTP library lets through is a failed call, and the journal needs it as one.
-            # `from None`: their messages may quote headers and keys.
+            # Every provider's SDK lets other exceptions through when a server sends nonsense. Whatever it is, the call
+            # was made and failed, may have been paid for, and belongs in the journal. `from None`: their messages may quote headers and keys.
             raise self._tell.translate(error, "".join(said)) from None
 
     @contextmanager
