@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.workspace.places import LocalPlace, ObjectPlace, Place, moto_server
 
+from tests.workspace.places import LocalPlace, ObjectPlace, Place, moto_server
 from windlass.workspace.handles import has_openat2
 
 

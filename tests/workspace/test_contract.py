@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.workspace.places import Place
 
+from tests.workspace.places import Place
 from windlass.errors import UnsafePath, WorkspaceConflict, WorkspaceError
 from windlass.ids import sha256_hex
 from windlass.workspace import MAX_FILE_BYTES, Change

@@ -94,8 +94,10 @@ def _copy_file(source: int, target: Path, allowance: Allowance) -> None:
     if not stat.S_ISREG(status.st_mode):
         return  # it was a file a moment ago
     allowance.add_file()
+    allowance.add_bytes(status.st_size)
+    left = status.st_size  # a file that grows meanwhile is cut there
     with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:
-        while chunk := os.read(source, _CHUNK):
-            allowance.add_bytes(len(chunk))
+        while left > 0 and (chunk := os.read(source, min(left, _CHUNK))):
+            left -= len(chunk)
             copy.write(chunk)
         os.fchmod(copy.fileno(), stat.S_IMODE(status.st_mode) & 0o777)

@@ -269,7 +269,7 @@ class _Siblings:
         """Remove half-written files of a crashed process. We hold the root's lock, so no live one owns them."""
         for name in self.names(folder):
             if TEMPORARY.fullmatch(name):
-                with self._tree.folder(folder) as fd, contextlib.suppress(OSError):
+                with contextlib.suppress(OSError), self._tree.folder(folder) as fd:
                     os.unlink(name, dir_fd=fd)
 
     def refuse_twins(self, path: str) -> None:
