@@ -1,0 +1,149 @@
+"""Decide whether a reply without any frame is the file itself, or talk."""
+
+from __future__ import annotations
+
+import re
+
+from windlass.replies.languages import family_of_path, is_page
+
+_CHATTER = re.compile(
+    r"^\W{0,4}(?:sure|certainly|of course|absolutely|great|okay|ok|yes|no problem|got it|understood|alright|right|thanks|thank you|"
+    r"here(?:'|’)?s|here (?:is|are|you)|below (?:is|are)|this is the|the following|i(?:'|’)?(?:ve|ll|m|d)\b|i (?:have|will|am|can|could|would|think|need|"
+    r"cannot|wrote|created|updated|made|added|don|do not|was)|let me|let(?:'|’)?s|we (?:need|can|should|will)|you can|you(?:'|’)?ll|please|sorry|apologies|my apologies|"
+    r"unfortunately|as an ai|as a language|to (?:fix|solve|implement|do|create|write|address)|first,|now,|based on|plan:|my plan|could you|can you|would you|do you|should i|shall i|"
+    r"what |which |before i|done[.!:]|error:|error code|\{\"error|internal server error|bad gateway|service unavailable|rate limit|too many requests|"
+    r"(?:http )?(?:error )?[45]\d\d\b|the (?:updated|corrected|complete|full|new|final|user)|updated (?:file|code|version)|good (?:question|idea)|hello|hi\b|hey\b)",
+    re.IGNORECASE,
+)
+_CLOSING = re.compile(
+    r"(?:let me know|hope (?:this|that)|feel free|happy to|would you like|do you want|shall i|should i|if you(?:'|’)?d like|if you have any|this (?:should|will|code|function|implementation|module|file|script)|"
+    r"you can (?:now|run|use|then)|enjoy[.!]?$|that(?:'|’)?s (?:it|all)|explanation|i(?:'|’)?(?:ve|ll|m)\b|i have|please (?:note|let)|note that|could you|can you)",
+    re.IGNORECASE,
+)
+#: First lines that only source text has.
+_STRONG = re.compile(
+    r"(?:#!|import [\w.*{\"'@]|from [\w.]+ import |def \w|class \w+|async def |@\w|\"{3}|'{3}|#include\b|#pragma|#ifndef|#define|#\[|"
+    r"package \w+;?\s*$|(?:const|let|var) [\w{\[]+.*=|//|/\*|<\?php|<\?xml|<!doctype|<html|<svg|use [\w:]+.*;|fn \w|pub |mod \w+ ?[;{]|function \w*\s*\(|"
+    r"export |module \w|using [\w.]+;|namespace |public \w|private \w|struct \w|enum \w|interface \w|type \w+ ?[=\w]|"
+    r"(?-i:CREATE|SELECT|INSERT|ALTER|DROP|FROM|WITH) \w|BEGIN;|-- |[\w.\[\]]+ ?[+:|]?= ?\S|[\w.]+\(|"
+    r"require[ (]['\"\w]|local \w+ ?=|defmodule |\(\w|;|\\documentclass|if __name__|'use strict'|\"use strict\")",
+    re.IGNORECASE,
+)
+#: First lines of data and settings, which prose can resemble ("Plan:").
+_LOOSE = re.compile(
+    r"(?:[#;%]|\[[\w.\-\" ]+\]\s*$|[\w.-]+ ?= ?\S|[\w./-]+:\s*(?:$|[\w\[{\"'/.])|\{|\[|-{3}\s*$|- \w|:root|[.#*@]?[\w-]+ ?[{,]|(?-i:[A-Z]{2,} \S))"
+)
+_DATA = frozenset({"yaml", "settings", "style", "make", "docker", "other", None})
+_HASHES = frozenset({"python", "ruby", "shell", "windows"})
+_TAGGED = re.compile(r"<(?:[a-zA-Z!?/]|$)")
+
+
+def is_prose(line: str) -> bool:
+    """True for a line that reads like a sentence, not like source text."""
+    text = line.strip().strip("*_")
+    if _CHATTER.match(text) and not _code_marks(text):
+        return True
+    words = text.split()
+    if len(words) < 4 or text[-1] not in ".!?:" or not text[0].isalpha():
+        return False
+    if _code_marks(re.sub(r"`[^`]*`", "", text)):
+        return False
+    return text[0].isupper() or text[-1] in "!?"
+
+
+def _code_marks(text: str) -> bool:
+    return bool(
+        re.search(
+            r"[=;{}\[\]<>|\\]|\w\(|^\s*(?:import|from|def|class|return|if|for|while|try|with|else|elif)\b[^.!?]*$",
+            text,
+        )
+    )
+
+
+def is_chatter(line: str) -> bool:
+    """True for a line that talks to the reader about the work."""
+    return bool(_CHATTER.match(line.strip()))
+
+
+def closes_talk(line: str) -> bool:
+    """True for a last line that talks to the reader."""
+    text = line.strip().lstrip("*_> ")
+    return bool(_CLOSING.match(text)) or (text.endswith("?") and len(text.split()) > 3)
+
+
+def starts_like(path: str, text: str) -> bool:
+    """True where a text's first line can only be the first line of such a file."""
+    head = text.lstrip("\n").lstrip("\ufeff")
+    first = head.split("\n", 1)[0]
+    family = family_of_path(path)
+    if family in {"markdown", "output", "prose"}:
+        if first.rstrip() == "---":
+            return bool(re.match(r"---[ \t]*\n(?:[^\n]*\n){0,60}?---[ \t]*(?:\n|$)", head[:20000]))
+        return bool(re.match(r"#{1,6} \S|<!--|<[a-z]+|\[!\[|!\[|=+ \S", first)) or _underlined(head)
+    if family == "json":
+        return first[:1] in ("{", "[")
+    if family == "diff":
+        return first.startswith(("--- ", "diff ", "Index: ", "From ", "*** "))
+    if family == "markup":
+        return bool(_TAGGED.match(first)) or first.startswith(("{%", "{{"))
+    matched = (
+        _STRONG.match(first)
+        or (family in _DATA and _LOOSE.match(first))
+        or (family in _HASHES and first[:1] == "#")
+    )
+    return bool(matched) and not is_prose(first) and not is_chatter(first)
+
+
+def opens_source(text: str) -> bool:
+    """True where a text's first line is source text in some programming language."""
+    first = text.lstrip("\n").split("\n", 1)[0]
+    return bool(_STRONG.match(first)) and not is_prose(first) and not is_chatter(first)
+
+
+def _underlined(head: str) -> bool:
+    lines = head.split("\n", 2)
+    return len(lines) > 1 and bool(re.fullmatch(r"[=\-~^*]{3,}\s*", lines[1])) and bool(lines[0].strip())
+
+
+def talk_in(path: str, text: str) -> str | None:
+    """The first line that shows that a bare reply is (also) talk; None where all of it can be the file."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        return None
+    if is_chatter(lines[0]) and not (_code_marks(lines[0]) and not is_page(path)):
+        return lines[0]
+    if closes_talk(lines[-1]):
+        return lines[-1]
+    if is_page(path):
+        return None
+    if is_prose(lines[0]):
+        return lines[0]
+    if is_prose(lines[-1]):
+        return lines[-1]
+    return _prose_inside(text)
+
+
+def _prose_inside(text: str) -> str | None:
+    """A sentence at the margin between blank lines, outside any triple-quoted text."""
+    lines = text.split("\n")
+    quotes = 0
+    for number, line in enumerate(lines):
+        if len(line) > 12 and line[0].isalpha() and quotes % 2 == 0:
+            above = number == 0 or not lines[number - 1].strip()
+            below = number + 1 == len(lines) or not lines[number + 1].strip()
+            if above and below and is_prose(line):
+                return line
+        if '"""' in line or "'''" in line:
+            quotes += line.count('"""') + line.count("'''")
+    return None
+
+
+def is_talk_only(text: str) -> bool:
+    """True for a reply that holds nothing like source text."""
+    lines = [line for line in text.split("\n")[:400] if line.strip()]
+    code = sum(
+        1
+        for line in lines
+        if _STRONG.match(line.strip()) and not is_prose(line) or _code_marks(line) and not is_prose(line)
+    )
+    return code * 5 <= len(lines)

@@ -1,0 +1,99 @@
+"""A text file that is edited by lines; what an edit does not touch stays as it is, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+BOM = "\ufeff"
+#: Places listed in an error; looking for more would cost time and tell nothing new.
+MOST_PLACES = 20
+
+
+class Document:
+    """The lines of a file, each with its own line ending, and what is needed to put it together again."""
+
+    def __init__(self, text: str) -> None:
+        self.bom = text.startswith(BOM)
+        body = text[1:] if self.bom else text
+        self.final_newline = body.endswith("\n") or not body
+        raws = body.split("\n")
+        if body.endswith("\n") or not body:
+            raws.pop()
+        self._raws = raws
+        self.lines = [raw[:-1] if raw.endswith("\r") else raw for raw in raws]
+        self.crlf = uses_crlf(body)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def find(self, wanted: Sequence[str], key: Callable[[str], str] | None = None) -> list[int]:
+        """Where the lines stand in the file (numbers from 0), at most :data:`MOST_PLACES`.
+
+        ``key`` says what counts as equal, as in ``sorted``.
+        """
+        if not wanted or len(wanted) > len(self.lines):
+            return []
+        hay_lines = [key(line) for line in self.lines] if key else self.lines
+        needle_lines = [key(line) for line in wanted] if key else list(wanted)
+        hay = "\n" + "\n".join(hay_lines) + "\n"
+        needle = "\n" + "\n".join(needle_lines) + "\n"
+        places: list[int] = []
+        position = hay.find(needle)
+        line, counted = 0, 0
+        while position >= 0 and len(places) < MOST_PLACES:
+            line += hay.count("\n", counted, position)
+            counted = position
+            places.append(line)
+            position = hay.find(needle, position + 1)
+        return places
+
+    def replace(self, start: int, count: int, new: Sequence[str]) -> None:
+        """Put ``new`` in the place of ``count`` lines."""
+        ending = "\r" if self.crlf else ""
+        self._raws[start : start + count] = [line + ending for line in new]
+        self.lines[start : start + count] = new
+
+    def rewrite(self, start: int, rows: Sequence[tuple[str, str]]) -> None:
+        """Apply the rows of a hunk at ``start``: ``' '`` keeps the file's own line, ``-`` drops it, ``+`` adds."""
+        ending = "\r" if self.crlf else ""
+        raws: list[str] = []
+        position = start
+        for mark, text in rows:
+            if mark == "+":
+                raws.append(text + ending)
+                continue
+            if mark == " ":
+                raws.append(self._raws[position])
+            position += 1
+        self._raws[start:position] = raws
+        self.lines[start:position] = [raw[:-1] if raw.endswith("\r") else raw for raw in raws]
+
+    def text(self) -> str:
+        if not self._raws:
+            return BOM if self.bom else ""
+        last = self._raws[-1]
+        if not self.final_newline and last.endswith("\r") and self.crlf:
+            last = last[:-1]
+        body = "\n".join([*self._raws[:-1], last])
+        if self.final_newline:
+            body += "\n"
+        elif last.endswith("\r"):
+            body = body[:-1]
+        return (BOM if self.bom else "") + body
+
+
+def uses_crlf(text: str) -> bool:
+    """True where most lines of a text end with CR LF."""
+    crlf = text.count("\r\n")
+    return crlf > 0 and crlf * 2 > text.count("\n")
+
+
+def in_style_of(known: str | None, text: str) -> str:
+    """A whole new text with the line endings and the byte-order mark of the file it replaces."""
+    if known is None:
+        return text
+    if uses_crlf(known):
+        text = text.replace("\r\n", "\n").replace("\n", "\r\n")
+    if known.startswith(BOM) and not text.startswith(BOM):
+        text = BOM + text
+    return text

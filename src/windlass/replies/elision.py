@@ -1,0 +1,96 @@
+"""Notice placeholders that stand for text the model left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from windlass.replies.languages import family_of_path, is_page
+
+_COMMENT = re.compile(
+    r"^\s*(?:#+|//+|--+|;+|%+|'|/\*+|\*+|<!--|\{/\*|\{#|\(\*|REM\b|::|\"{3}|'{3})\s?(.*?)\s*(?:\*/\}?|-->|#\}|\*\)|\"{3}|'{3})?\s*$"
+)
+_BRACKETED = re.compile(r"^\s*[\[(<{]+\s*(.*?)\s*[\])>}]+\s*$")
+_TRAILING = re.compile(r"(?:#|//|--|/\*)\s*((?:\.{3}|…).*)$")
+_DOTS = re.compile(r"\.{3,}|…")
+_WHAT = (
+    r"(?:code|file|files|class|function|functions|method|methods|implementation|content|contents|body|logic|imports?|tests?|"
+    r"lines?|section|sections|module|script|document|definitions?|fields?|routes?|handlers?|styles?|rules?|head|header|footer|"
+    r"nav|markup|page|text|component|components|props|state|program|query|config\w*|settings|entries|everything|stuff|items|"
+    r"properties|attributes|cases|variables|constants|declarations)"
+)
+_KEY = re.compile(
+    r"\b(?:rest|remain\w*|unchanged|same|existing|previous|original|omitted|elided|skipped|truncated|before|above|earlier|"
+    r"others?|more|etc|continu\w*|here|unmodified|snip\w*|as is|additional|similar\w*|repeat|keep|implementation|code)\b",
+    re.IGNORECASE,
+)
+_PHRASES = re.compile(
+    rf"(?:^|\b)(?:(?:the )?(?:rest|remainder) of (?:the |your |this |my )?(?:\w+ )?{_WHAT}\b"
+    rf"|(?:the )?(?:rest|remainder) (?:is |are |of it |stays? |remains? )?(?:the |un)?(?:same|changed|as before)\b"
+    rf"|(?:the )?(?:existing|remaining|previous|original|other|unchanged) (?:\w+ )?{_WHAT}\b[^.]{{0,30}}?(?:here|unchanged|the same|as before|go(?:es)?\b|stays?|remains?|omitted|above|below|continues?|$)"
+    rf"|{_WHAT} (?:above |below )?(?:remains?|stays?|is|are|unchanged|kept)\s?(?:here )?(?:exactly )?(?:the same|unchanged|as is|as before|the same as|identical|omitted|unmodified)\b"
+    rf"|{_WHAT} (?:omitted|elided|unchanged|truncated|skipped)\b"
+    r"|(?:same|unchanged|identical|as) (?:as )?(?:before|above|in the original|previously)\b\W*$"
+    r"|omitted for (?:brevity|clarity)|for brevity|no changes? (?:here|below|above|needed)|unchanged\W*$|snip(?:ped)?\W*$"
+    r"|keep (?:the )?(?:existing|rest|remaining|other|original)\b|(?:stays?|remains?) (?:the same|unchanged)\W*$)",
+    re.IGNORECASE,
+)
+
+
+def first_elision(path: str, lines: Iterable[str], known: str | None) -> tuple[int, str] | None:
+    """(line number from 1, line) of the first placeholder that the known file did not hold."""
+    page = is_page(path)
+    python = family_of_path(path) == "python"
+    before: set[str] | None = None
+    for number, line in enumerate(lines, 1):
+        if len(line) > 300 or not _suspicious(line, page=page, python=python):
+            continue
+        if before is None:
+            before = {old.strip() for old in (known or "").split("\n")}
+        if line.strip() not in before:
+            return number, line.strip()
+    return None
+
+
+def _suspicious(line: str, *, page: bool, python: bool) -> bool:
+    stripped = line.strip()
+    if len(stripped) < 3:
+        return False
+    if page:
+        if stripped.startswith(("...", "…")):
+            return len(stripped) > 3 and bool(
+                _PHRASES.search(stripped.strip(". …"))
+                or (_KEY.search(stripped) and stripped.endswith(("...", "…")))
+            )
+        if stripped[0] in "[(<":
+            inner = stripped.strip("[](){}<>!- \t")
+            return bool((_DOTS.search(inner) and _KEY.search(inner)) or _PHRASES.match(inner))
+        return False
+    if _DOTS.fullmatch(stripped):
+        return not python
+    comment = _COMMENT.match(line)
+    if comment and comment.group(1):
+        return _says_elided(comment.group(1))
+    if stripped[0] in "[(<{":
+        inner = _BRACKETED.match(line)
+        if inner and not re.search(r"[=;\"']", inner.group(1)) and _DOTS.search(inner.group(1)):
+            return bool(_KEY.search(inner.group(1)))
+        return bool(inner and _PHRASES.match(inner.group(1)) and " " in inner.group(1))
+    if stripped.startswith(("...", "…")):
+        return bool(_KEY.search(stripped)) and not re.search(r"[\"'=(;\[\w]\s*,", stripped)
+    if '"' not in line and "'" not in line and ("..." in line or "…" in line):
+        trailing = _TRAILING.search(line)
+        return bool(trailing and _KEY.search(trailing.group(1)))
+    return False
+
+
+def _says_elided(comment: str) -> bool:
+    dots = _DOTS.search(comment)
+    text = _DOTS.sub(" ", comment).strip(" \t.-–—:()[]*<>!#/")
+    if dots:
+        if not text:
+            return True
+        # "Loading..." ends a thought; "... existing code ..." stands for one.
+        starts = comment.lstrip(" ([<*-").startswith(("...", "…"))
+        return bool(_KEY.search(text)) and (starts or bool(_PHRASES.search(text)))
+    return bool(_PHRASES.match(text)) or (len(text.split()) <= 7 and bool(_PHRASES.search(text)))

@@ -1,0 +1,390 @@
+"""Files sent as JSON or inside tags."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from windlass.replies.edits import read_edit
+from windlass.replies.kinds import refusal
+from windlass.replies.labels import looks_like_path
+from windlass.replies.languages import family_of_path, is_page
+from windlass.replies.operations import Change, Delete, Operation, Substitute, Whole
+from windlass.replies.scan import TAG_OPEN, Edit, EditIndex, scan, tag_path
+
+_PATH_KEYS = (
+    "path",
+    "file_path",
+    "filepath",
+    "filePath",
+    "file",
+    "filename",
+    "fileName",
+    "file_name",
+    "target_file",
+)
+_TEXT_KEYS = (
+    "content",
+    "contents",
+    "file_text",
+    "text",
+    "code",
+    "body",
+    "new_content",
+    "source",
+    "file_content",
+)
+_OLD_KEYS = ("search", "old_string", "old_str", "old_text", "oldText", "old", "find", "original")
+_NEW_KEYS = ("replace", "new_string", "new_str", "new_text", "newText", "new", "replacement", "updated")
+_LISTS = ("files", "edits", "changes", "operations", "tool_calls", "actions", "documents", "results")
+_CALLS = ("arguments", "input", "parameters", "args", "function", "params")
+_ENVELOPE_WORDS = re.compile(
+    r'["\'](?:files|path|file_?path|filePath|file_?name|content|contents|file_text|arguments|edits)["\']\s*:'
+)
+_DEEPEST = 8
+_MOST_FILES = 5000
+
+
+class _Pairs(dict[str, Any]):
+    """A JSON object that remembers that a key came twice with different values."""
+
+    doubled: str | None = None
+
+
+def _pairs(items: list[tuple[str, Any]]) -> _Pairs:
+    result = _Pairs()
+    for key, value in items:
+        if key in result and result[key] != value:
+            result.doubled = key
+        result[key] = value
+    return result
+
+
+# Numbers stay text: converting a huge one would take quadratic time.
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=str, parse_float=str, strict=False)
+_BEHIND = re.compile(r"[ \t\r\n,]*")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What JSON a text holds: the values, where they start and end, and whether reading stopped early."""
+
+    values: list[Any]
+    start: int
+    end: int
+    failed: bool = False
+    at_end: bool = False
+
+
+def decode_json(text: str) -> Decoded | None:
+    """The JSON values at the first line that starts one; None where no line does."""
+    found = re.search(r"^[ \t]*[{\[]", text, re.MULTILINE)
+    if found is None:
+        return None
+    start = position = found.end() - 1
+    values: list[Any] = []
+    while position < len(text) and text[position] in "{[":
+        try:
+            value, end = _DECODER.raw_decode(text, position)
+        except json.JSONDecodeError as error:
+            if values:
+                return Decoded(values, start, position, failed=True)
+            return Decoded(
+                [],
+                start,
+                position,
+                failed=True,
+                at_end=error.pos >= len(text.rstrip()) - 1 or "Unterminated" in error.msg,
+            )
+        except (RecursionError, ValueError):
+            return Decoded([], start, position, failed=True)
+        values.append(value)
+        behind = _BEHIND.match(text, end)
+        position = behind.end() if behind else end
+        if len(values) > _MOST_FILES:
+            break
+    return Decoded(values, start, position)
+
+
+def looks_like_envelope(text: str) -> bool:
+    return bool(_ENVELOPE_WORDS.search(text))
+
+
+def operations_of(value: Any, names: Collection[str], depth: int = 0) -> list[Operation] | None:
+    """The files a JSON value describes; None where it is no envelope, but data.
+
+    Raises ReplyError (bad_json) for an envelope with contents that are not text.
+    """
+    if depth > _DEEPEST:
+        return None
+    if isinstance(value, list):
+        return _of_list(value, names, depth)
+    if not isinstance(value, _Pairs):
+        return None
+    for key in _CALLS:
+        if key in value and not any(name in value for name in _PATH_KEYS[:4]):
+            inner = value[key]
+            if isinstance(inner, str) and inner.lstrip()[:1] in ("{", "["):
+                decoded = decode_json(inner)
+                if decoded is None or decoded.failed or len(decoded.values) != 1:
+                    raise refusal("bad_json", "The arguments of the call are not valid JSON.")
+                inner = decoded.values[0]
+            found = operations_of(inner, names, depth + 1)
+            if found is not None:
+                return found
+    path = _first_text(value, _PATH_KEYS, names)
+    if path is not None:
+        found = _of_entry(value, path, names, depth)
+        if found is not None:
+            return found
+    for key in _LISTS:
+        if isinstance(value.get(key), (list, dict)):
+            found = operations_of(value[key], names, depth + 1)
+            if found is not None:
+                return found
+    return _of_mapping(value, names)
+
+
+def _first_text(value: _Pairs, keys: tuple[str, ...], names: Collection[str]) -> str | None:
+    for key in keys:
+        if isinstance(value.get(key), str):
+            return str(value[key])
+    if isinstance(value.get("name"), str) and looks_like_path(value["name"], names):
+        return str(value["name"])
+    return None
+
+
+def _of_list(value: list[Any], names: Collection[str], depth: int) -> list[Operation] | None:
+    if not value:
+        return None
+    gathered: list[Operation] = []
+    for entry in value:
+        found = operations_of(entry, names, depth + 1)
+        if found is None:
+            if gathered:
+                raise refusal(
+                    "bad_json", "An entry of the JSON list holds no file: expected path and content."
+                )
+            return None
+        gathered.extend(found)
+    return gathered
+
+
+def _of_entry(value: _Pairs, path: str, names: Collection[str], depth: int) -> list[Operation] | None:
+    if value.doubled is not None:
+        raise refusal(
+            "conflict", f"The JSON object for {path!r} has the key {value.doubled!r} twice.", path=path
+        )
+    if isinstance(value.get("edits"), list):
+        gathered: list[Operation] = []
+        for entry in value["edits"]:
+            old, new = _old_new(entry)
+            if old is None or new is None:
+                raise refusal(
+                    "bad_json", f"An edit of {path!r} needs two texts, search and replace.", path=path
+                )
+            gathered.append(Substitute(path, old, new))
+        return gathered
+    old, new = _old_new(value)
+    if old is not None and new is not None:
+        return [Substitute(path, old, new)]
+    action = str(
+        value.get("action", value.get("operation", value.get("command", value.get("type", ""))))
+    ).lower()
+    key = next((key for key in _TEXT_KEYS if key in value), None)
+    if (
+        action in {"delete", "remove", "deleted"}
+        or value.get("delete") is True
+        or value.get("deleted") is True
+    ):
+        if key is not None and value[key]:
+            raise refusal(
+                "conflict", f"The JSON object deletes {path!r} and gives content for it.", path=path
+            )
+        return [Delete(path)]
+    if key is None:
+        return None
+    if "encoding" in value and str(value["encoding"]).lower() not in {
+        "utf-8",
+        "utf8",
+        "text",
+        "plain",
+        "none",
+    }:
+        raise refusal("bad_json", f"The content of {path!r} is encoded; send plain text.", path=path)
+    if not isinstance(value[key], str):
+        raise refusal("bad_json", f"The content of {path!r} must be one JSON string.", path=path)
+    if sum(other in value and isinstance(value[other], str) for other in _TEXT_KEYS[:3]) > 1:
+        raise refusal("conflict", f"The JSON object for {path!r} gives content more than once.", path=path)
+    return [Whole(path, body_text(path, value[key], data=True), exact=True)]
+
+
+def _old_new(entry: Any) -> tuple[str | None, str | None]:
+    if not isinstance(entry, dict):
+        return None, None
+    old = next((entry[key] for key in _OLD_KEYS if isinstance(entry.get(key), str)), None)
+    new = next((entry[key] for key in _NEW_KEYS if isinstance(entry.get(key), str)), None)
+    return old, new
+
+
+def _of_mapping(value: _Pairs, names: Collection[str]) -> list[Operation] | None:
+    """``{"a.py": "text", …}``: every key a path, every value a text."""
+    if not value or not all(
+        isinstance(key, str) and looks_like_path(key, names, spaces=True) for key in value
+    ):
+        return None
+    if value.doubled is not None:
+        raise refusal("conflict", f"The JSON object names {value.doubled!r} twice.", path=value.doubled)
+    if all(isinstance(text, str) for text in value.values()):
+        return [Whole(path, body_text(path, text, data=True), exact=True) for path, text in value.items()]
+    if all(
+        isinstance(text, _Pairs) and any(isinstance(text.get(key), str) for key in _TEXT_KEYS)
+        for text in value.values()
+    ):
+        gathered: list[Operation] = []
+        for path, entry in value.items():
+            gathered.extend(_of_entry(entry, path, names, 0) or [])
+        return gathered
+    if any(key in names for key in value):
+        raise refusal("bad_json", "The content of every file must be one JSON string.")
+    return None
+
+
+def body_text(path: str, body: str, *, data: bool) -> str:
+    """The text of a file given inside an envelope; a single fence around all of it is taken off."""
+    text = body.replace("\r\n", "\n")
+    stripped = text.strip("\n")
+    if stripped.lstrip()[:3] in ("```", "~~~"):
+        found = scan(stripped)
+        whole = len(found.items) == 1 and found.items[0].kind == "fence" and found.items[0].closed
+        if whole and found.items[0].start == 0 and found.items[0].end == len(found.lines) - 1:
+            item = found.items[0]
+            if not is_page(path) or item.info.lower().startswith(("markdown", "md")):
+                return joined(item.lines)
+        if not is_page(path):
+            raise refusal(
+                "ambiguous", f"The content of {path} holds fences together with other text.", path=path
+            )
+    if data:
+        return text
+    if not stripped.strip():
+        return ""
+    return text if text.endswith("\n") else text + "\n"
+
+
+def joined(lines: Any) -> str:
+    """Lines of a fence as the text of a file: every one ends with LF."""
+    return "".join(f"{line}\n" for line in lines)
+
+
+def operations_of_tag(lines: list[str], names: Collection[str]) -> list[Operation]:
+    """The file that one tag (from its opening to its closing line) describes."""
+    opened = TAG_OPEN.match(lines[0])
+    assert opened is not None
+    tag = opened.group(1)
+    path = tag_path(opened)
+    if path is not None:
+        path = html.unescape(path)
+    if opened.group(2).rstrip().endswith("/"):
+        if tag.lower() == "delete_file" and path:
+            return [Delete(path)]
+        raise refusal("empty", f"The tag for {path} has no content.", path=path)
+    body = "\n".join([lines[0][opened.end() :], *lines[1:]])
+    close = re.search(rf"</{tag}>\s*$", body, re.IGNORECASE)
+    body = body[: close.start()] if close else body
+    if path is None:
+        inner = re.match(
+            r"\s*<(path|file_?path|file_?name|name|source)>([^<>\n]{1,1000})</\1>", body, re.IGNORECASE
+        )
+        if inner is None:
+            raise refusal("no_path", "A file tag does not say its path.")
+        path, body = html.unescape(inner.group(2).strip()), body[inner.end() :]
+    if tag.lower() == "delete_file":
+        return [Delete(path)]
+    wrapped = re.match(r"\s*<(content|contents|document_content?|body|code|text|diff)>", body, re.IGNORECASE)
+    if wrapped:
+        name = wrapped.group(1)
+        end = re.search(rf"</{name}>\s*(?:<[\w]+>[^<>\n]{{0,40}}</[\w]+>\s*)?$", body[-400:], re.IGNORECASE)
+        if end is None:
+            raise refusal("truncated", f"The <{name}> tag of {path} is not closed.", path=path)
+        body = body[wrapped.end() : max(0, len(body) - 400) + end.start()]
+    edits = _edits_in(body, path)
+    if edits is not None:
+        return edits
+    stripped = body.strip()
+    if stripped.startswith("<![CDATA[") and stripped.endswith("]]>"):
+        body = stripped[9:-3].replace("]]]]><![CDATA[>", "]]>")
+        if "]]>" in body:
+            raise refusal("ambiguous", f"The CDATA section of {path} ends more than once.", path=path)
+    elif _escaped(path, body):
+        raise refusal(
+            "ambiguous",
+            f"The content of {path} is escaped (&lt;, &amp;); it is not certain that the file shall hold that.",
+            "Send the text as it shall stand in the file, without XML escapes.",
+            path=path,
+        )
+    if body.startswith("\n"):
+        body = body[1:]
+    body = (
+        re.sub(r"\n[ \t]+$", "\n", body[-400:])
+        if len(body) <= 400
+        else body[:-400] + re.sub(r"\n[ \t]+$", "\n", body[-400:])
+    )
+    return [Whole(path, body_text(path, body, data=False))]
+
+
+def _escaped(path: str, body: str) -> bool:
+    if family_of_path(path) in {"markup", "markdown", "prose"}:
+        return False
+    raw = re.search(r"[<>]|&(?!(?:lt|gt|amp|quot|apos|#39);)", body)
+    return raw is None and bool(re.search(r"&(?:lt|gt|amp|quot|apos|#39);", body))
+
+
+_OLD_TAG = re.compile(r"\s*<(search|old_string|old_str|old_text|old|find)>\n?", re.IGNORECASE)
+_NEW_TAG = re.compile(r"\s*<(replace|new_string|new_str|new_text|new|replacement)>\n?", re.IGNORECASE)
+
+
+def _edits_in(body: str, path: str) -> list[Operation] | None:
+    """SEARCH blocks or <search>/<replace> pairs as a tag's only content."""
+    lines = body.strip("\n").split("\n")
+    index = EditIndex(lines)
+    if index.opens_at(0):
+        gathered: list[Operation] = []
+        number = 0
+        while number < len(lines):
+            if not lines[number].strip():
+                number += 1
+                continue
+            end = index.end_of(number) if index.opens_at(number) else None
+            if end is None:
+                raise refusal("truncated", f"An edit block of {path} is not closed.", path=path, edit=True)
+            gathered.append(Change(path, read_edit(lines[number : end + 1])))
+            number = end + 1
+        return gathered
+    position = 0
+    pairs: list[Operation] = []
+    while (old := _OLD_TAG.match(body, position)) is not None:
+        end = body.find(f"</{old.group(1)}>", old.end())
+        new = _NEW_TAG.match(body, end + len(old.group(1)) + 3) if end >= 0 else None
+        stop = body.find(f"</{new.group(1)}>", new.end()) if new else -1
+        if new is None or stop < 0:
+            raise refusal("truncated", f"An edit of {path} is not complete.", path=path, edit=True)
+        search, replace = body[old.end() : end], body[new.end() : stop]
+        pairs.append(Change(path, Edit(_side(search), _side(replace))))
+        position = stop + len(new.group(1)) + 3
+    if not pairs:
+        return None
+    if body[position:].strip():
+        raise refusal(
+            "ambiguous", f"Text follows the edits of {path} inside their tag.", path=path, edit=True
+        )
+    return pairs
+
+
+def _side(text: str) -> tuple[str, ...]:
+    text = text.removesuffix("\n")
+    return tuple(text.split("\n")) if text else ()

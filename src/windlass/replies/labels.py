@@ -1,0 +1,415 @@
+"""Find the path that a block belongs to: in its info string, the lines above it, or its first line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from windlass.replies.languages import ENDINGS, family_of_path, is_language, is_well_known_name
+
+_LONGEST = 300
+_FAR = 40
+
+_BULLET = re.compile(r"\s*(?:[-*+•–]|\(?\d{1,3}[.)])\s+")
+_HEADING = re.compile(r"\s{0,3}#{1,6}\s+")
+_CODE_SPAN = re.compile(r"(`{1,5})([^`]+)\1")
+_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
+_HTML_COMMENT = re.compile(r"<!--(.*?)-->")
+_HTML_TAG = re.compile(r"</?(?:b|i|em|strong|code|summary|h[1-6]|p|kbd|tt|details|u)>", re.IGNORECASE)
+_WORDS = frozenset(
+    "new updated update modified modify create created creating edit edited complete completed full final the this "
+    "corrected revised fixed file files filename filepath name path source code content contents module script of in "
+    "at to step part section here is here's save saved as location listing my our your with into write rewrite "
+    "rewritten replace added add version following for now target output".split()
+)
+_PARTIAL = re.compile(
+    r"\b(?:excerpt|partial|snippet|fragment|extract|relevant|lines?\s+\d|abridged|shortened|changes? only|"
+    r"only (?:the )?chang\w+|diff)\b",
+    re.IGNORECASE,
+)
+_OTHER_PURPOSE = re.compile(
+    r"\b(?:tests?|specs?|usage|examples?|documentation|docs|sample|demo|fixtures?|mocks?|stubs?|helpers?|output|"
+    r"readme|config\w*|call\w*|import\w*|use[sd]?|using|run\w*|depends?|unlike|like|similar|instead|without|from|"
+    r"not|leave|keep|before|after|alongside|next to|beside|via|by|called|read\w*|see|test\w*)\b",
+    re.IGNORECASE,
+)
+_INTRODUCES = re.compile(
+    r"\b(?:here(?:'|’)?s|here is|here are|below is|version|creat\w*|updat\w*|chang\w*|modif\w*|edit\w*|rewrit\w*|writ\w*|"
+    r"add\w*|implement\w*|replac\w*|contents?|code|file|in|of|for|fix\w*|correct\w*|put|sav\w*|now|then|and|to|into|is)\b",
+    re.IGNORECASE,
+)
+_FRAGMENT = re.compile(
+    r"\b(?:add|insert|append|change|replace|modify|part|snippet|function|method|line|lines|section|top|bottom|"
+    r"end of|beginning|start of|imports?|just|only|portion|tweak|patch)\b",
+    re.IGNORECASE,
+)
+_USAGE = re.compile(
+    r"\b(?:usage|use it|using it|example|run|runs|running|test it|try|output|outputs|prints?|printed|result|results|"
+    r"invoke|call it|install|prints|shows?|returns?|produces?|gives|yields|verify|demo)\b",
+    re.IGNORECASE,
+)
+_COMMENT = re.compile(r"\s*(?:#|//|--|;+|%|/\*+|<!--|\"{3}|'{3}|REM)\s*(.+?)\s*(?:\*/|-->|\"{3}|'{3})?\s*$")
+_MARKER = re.compile(r"(?:file\s*path|file\s*name|filepath|filename|file|path)\s*[:=]\s*(.+)$", re.IGNORECASE)
+_ATTRIBUTE = re.compile(
+    r"(?:^|[\s{,;])(?:file\s?name|file\s?path|filepath|file|path|title|name|src)\s*[:=]\s*(\"[^\"]*\"|'[^']*'|[^\s}\"',]+)",
+    re.IGNORECASE,
+)
+_RANGE = re.compile(r"(?:[:#]L?\d+(?:\s*[-:]\s*L?\d+)?|\s+lines?\s+\d+.*|\s+\(?L?\d+-L?\d+\)?)$")
+_CITED = re.compile(r"\d+:\d+:(?=\S)")
+_SUFFIX = re.compile(r"\s*\(([^()]*)\)\s*[:.]?\s*$")
+
+
+@dataclass(frozen=True)
+class Label:
+    """A path as the model wrote it. ``strict`` = nothing but the path was there; else a sentence named it."""
+
+    raw: str
+    strict: bool
+    partial: bool = False
+    drop_first_line: bool = False
+    comment: bool = False
+
+
+@dataclass(frozen=True)
+class Clash:
+    """The text above a block names several paths."""
+
+    names: tuple[str, ...]
+
+
+def looks_like_path(text: str, names: Collection[str], *, spaces: bool = False) -> bool:
+    """True where a text can only be meant as a file name."""
+    if text in names:
+        return True
+    if not text or len(text) > _LONGEST or text.endswith(("/", "\\")) or "://" in text:
+        return False
+    if any(char.isspace() for char in text) and not (spaces and _has_ending(text)):
+        return False
+    if text[0] in "(=<>|&;{+" or text[-1] in ",;({=>":
+        return False
+    base = re.split(r"[/\\]", text)[-1]
+    if "(" in text and not _has_ending(text):
+        return False
+    if _has_ending(base) or is_well_known_name(base):
+        return True
+    if text.startswith(("/", "~/", "../", "./", "\\\\", ".git/")) or re.match(r"[A-Za-z]:[\\/]", text):
+        return bool(re.search(r"\w", text))
+    return ("/" in text or "\\" in text) and bool(re.fullmatch(r"[\w.@+\-\[\]/\\~\0]+", text))
+
+
+def _has_ending(base: str) -> bool:
+    stem, dot, ending = base.rpartition(".")
+    return bool(dot) and bool(stem) and ending.lower() in ENDINGS and not stem.endswith("..")
+
+
+def _undecorate(text: str) -> str:
+    """Without emphasis, brackets, quotes and arrows around a lone path."""
+    text = text.strip()
+    for _ in range(6):
+        before = text
+        text = text.strip().strip("*").strip()
+        if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
+            text = text[1:-1]
+        elif len(text) > 1 and (text[0], text[-1]) in {
+            ("“", "”"),
+            ("‘", "’"),
+            ("<", ">"),
+            ("[", "]"),
+            ("(", ")"),
+            ("_", "_"),
+            ("「", "」"),
+            ("【", "】"),
+            ("«", "»"),
+        }:
+            if not (text[0] == "_" and text[1] == "_" and text.endswith("__") and len(text) < 5):
+                text = text[1:-1]
+        if text.endswith(":") or text.endswith("："):
+            text = text[:-1]
+        if text == before:
+            break
+    return text.strip()
+
+
+def _without_symbols(text: str) -> str:
+    """Without leading pictures, arrows and the like."""
+    index = 0
+    while index < len(text) and not (text[index].isalnum() or text[index] in "._-~/\\`*[<\"'(@“‘#{【「«"):
+        index += 1
+    return text[index:]
+
+
+def _only_label_words(text: str) -> bool:
+    words = re.findall(r"[^\W_]+(?:['’]\w+)?", text)
+    return all(word.lower().replace("’", "'") in _WORDS or word.isdigit() for word in words)
+
+
+def strict_label(line: str, names: Collection[str]) -> Label | None:
+    """The path of a line that holds a path and nothing else but decoration."""
+    if len(line) > _LONGEST or not line.strip():
+        return None
+    text = line.strip().lstrip(">").strip()
+    comment = _HTML_COMMENT.fullmatch(text)
+    if comment:
+        text = comment.group(1).strip()
+    text = _HTML_TAG.sub("", text).strip()
+    if text.startswith("//") and not text.startswith("///"):
+        text = text[2:].strip()
+    for _ in range(3):
+        text = _without_symbols(_HEADING.sub("", _BULLET.sub("", text, count=1), count=1)).strip()
+    ruled = re.fullmatch(r"(={2,}|-{2,}|~{2,}|#{2,})\s*(\S.*?)\s*(?:={2,}|-{2,}|~{2,}|#{2,})", text)
+    if ruled:
+        text = ruled.group(2)
+    link = _LINK.search(text)
+    if link and _only_label_words(text[: link.start()]) and not re.search(r"\w", text[link.end() :]):
+        for candidate in (_undecorate(link.group(1)), link.group(2)):
+            if looks_like_path(candidate, names):
+                return Label(candidate, strict=True)
+    spans = list(_CODE_SPAN.finditer(text))
+    if len(spans) == 1:
+        span = spans[0]
+        before, after = text[: span.start()], text[span.end() :]
+        note = _SUFFIX.search(after)
+        tail = after[: note.start()] if note else after
+        name = span.group(2).strip()
+        if _only_label_words(before) and _only_label_words(tail) and not _reads_on(tail):
+            unlabelled = looks_like_path(name, names, spaces=True)
+            if unlabelled or (_MARKER_BEFORE.search(before) and re.fullmatch(r"[\w.@+\-/\\]+", name)):
+                return Label(name, strict=True, partial=bool(note and _PARTIAL.search(note.group(1))))
+        return None
+    if spans:
+        return None
+    note = _SUFFIX.search(text.rstrip("*_ :"))
+    partial = False
+    if note and looks_like_path(_undecorate(text[: note.start()]), names):
+        partial = bool(_PARTIAL.search(note.group(1)))
+        text = text[: note.start()]
+    plain = _undecorate(text)
+    emphatic = plain != text.strip().rstrip(":")
+    if looks_like_path(plain, names, spaces=emphatic):
+        return Label(plain, strict=True, partial=partial)
+    return _after_words(plain, names, partial=partial)
+
+
+_MARKER_BEFORE = re.compile(r"(?:file|path|filename|filepath)\b[\s*_:.\-–—#\d)]*$", re.IGNORECASE)
+
+
+def _reads_on(tail: str) -> bool:
+    """True where a sentence goes on behind the name."""
+    return len(re.findall(r"\w+", tail)) > 2
+
+
+def _after_words(text: str, names: Collection[str], *, partial: bool) -> Label | None:
+    """``File: src/x.py``, ``**File 2:** src/x.py``, ``Create src/x.py``."""
+    marked = re.match(
+        r"(.{0,60}?(?:file|path|name|filename|filepath|step\s*\d*|\d)\s*\**\s*[:：=]\s*\**)\s*(.+)$",
+        text,
+        re.IGNORECASE,
+    )
+    if marked and _only_label_words(marked.group(1)):
+        name = _undecorate(marked.group(2))
+        if looks_like_path(name, names, spaces=True) or re.fullmatch(
+            r"[\w.@+\-/\\]*[./\\][\w.@+\-/\\]*\w", name
+        ):
+            return Label(name, strict=True, partial=partial)
+    words = text.rsplit(None, 1)
+    if len(words) == 2 and _only_label_words(words[0]) and len(words[0]) < 40:
+        name = _undecorate(words[1])
+        if (name in names or re.search(r"[./\\]", name)) and looks_like_path(name, names):
+            return Label(name, strict=True, partial=partial)
+    return None
+
+
+def mentions(paragraph: str, names: Collection[str]) -> list[tuple[str, int, int]]:
+    """Every path a sentence mentions, with where: (name, start, end)."""
+    found: list[tuple[str, int, int]] = []
+    taken: list[tuple[int, int]] = []
+    for span in _CODE_SPAN.finditer(paragraph):
+        taken.append((span.start(), span.end()))
+        name = span.group(2).strip()
+        base = re.split(r"[/\\]", name)[-1]
+        if name in names or (
+            (_has_ending(base) or is_well_known_name(base)) and looks_like_path(name, names, spaces=True)
+        ):
+            found.append((name, span.start(), span.end()))
+        elif name.startswith(("../", "/", "~/", ".git/")) and looks_like_path(name, names):
+            found.append((name, span.start(), span.end()))
+    covered = 0
+    for word in re.finditer(r"\S+", paragraph):
+        while covered < len(taken) and taken[covered][1] <= word.start():
+            covered += 1
+        if covered < len(taken) and taken[covered][0] < word.end() and "`" in word.group():
+            continue
+        name = word.group().strip("*_\"'“”‘’()[]<>,;:!?").rstrip(".")
+        if "://" in word.group() or name.startswith("www."):
+            continue
+        if name in names or (_has_ending(re.split(r"[/\\]", name)[-1]) and looks_like_path(name, names)):
+            found.append((name, word.start(), word.end()))
+    return found
+
+
+def sentence_label(paragraph: str, names: Collection[str]) -> Label | Clash | None:
+    """The one path a sentence introduces a block with (``Here is the new `x.py`:``)."""
+    if len(paragraph) > 4 * _LONGEST:
+        paragraph = paragraph[-4 * _LONGEST :]
+    found = mentions(paragraph, names)
+    distinct = tuple(dict.fromkeys(name for name, _, _ in found))
+    if not distinct:
+        return None
+    if len(distinct) > 1:
+        return Clash(distinct)
+    name, start, end = found[-1]
+    before = re.split(r"(?<=[.!?])\s", paragraph[:start])[-1]
+    after = paragraph[end:]
+    # "the tests for `slug.py`" names what the block is about, not what it is.
+    aims = re.search(r"\b(?:in|to|into|as|at|is|file|called|named|create|update)\W*$", before, re.IGNORECASE)
+    if _OTHER_PURPOSE.search(before) and not (
+        aims and not re.search(r"\b(?:run|from|used?|import\w*)\b", before, re.IGNORECASE)
+    ):
+        return None
+    if re.match(
+        r"[^.!?:\n]*\b(?:is|are|was|can|should|will|stays?|remains?|needs?|unchanged)\b", after
+    ) and not after.rstrip().endswith(":"):
+        return None
+    if not _INTRODUCES.search(before) and not re.fullmatch(r"[\s*_:.]*", after):
+        return None
+    return Label(name, strict=False)
+
+
+def info_label(info: str, names: Collection[str]) -> Label | None:
+    """The path in a fence's info string, in the spellings models use."""
+    info = info.strip()
+    if not info or len(info) > _LONGEST:
+        return None
+    attribute = _ATTRIBUTE.search(info)
+    if attribute:
+        name = attribute.group(1).strip("\"'")
+        if looks_like_path(name, names, spaces=True):
+            return _ranged(name)
+    cited = _CITED.match(info)
+    if cited:
+        return Label(info[cited.end() :].strip(), strict=True, partial=True)
+    text = info.strip("{}").strip()
+    head, colon, rest = text.partition(":")
+    if (
+        colon
+        and rest.strip()
+        and (is_language(head.strip()) or re.fullmatch(r"[\w+#-]*", head.strip()))
+        and len(head.strip()) != 1
+    ):
+        name = rest.strip()
+        ranged = _ranged(name)
+        if looks_like_path(ranged.raw, names, spaces=True):
+            return ranged
+    words = text.split(None, 1)
+    if len(words) == 2 and is_language(words[0].rstrip(":,")):
+        name = words[1].strip().strip("\"'`()[]")
+        name = re.sub(r"^(?://|#|--)\s*", "", name)
+        ranged = _ranged(name)
+        if looks_like_path(ranged.raw, names, spaces=True):
+            return ranged
+    ranged = _ranged(text)
+    if not is_language(ranged.raw) and looks_like_path(ranged.raw, names):
+        return ranged
+    if words and len(words) == 2 and looks_like_path(words[0], names) and is_language(words[1].strip("()")):
+        return _ranged(words[0])
+    return None
+
+
+def _ranged(name: str) -> Label:
+    found = _RANGE.search(name)
+    if found and found.start() and not re.fullmatch(r"\d+", name):
+        return Label(name[: found.start()], strict=True, partial=True)
+    return Label(name, strict=True)
+
+
+def comment_label(first_line: str, names: Collection[str]) -> Label | None:
+    """The path in a comment on a block's first line (``# src/x.py``, ``// filepath: src/x.js``)."""
+    if len(first_line) > _LONGEST or first_line.startswith("#!"):
+        return None
+    comment = _COMMENT.match(first_line)
+    if comment is None:
+        return None
+    marker = _MARKER.match(comment.group(1))
+    name = _undecorate(marker.group(1) if marker else comment.group(1))
+    if not looks_like_path(name, names) or (family_of_path(name) is None and name not in names):
+        return None
+    filepath = bool(marker) and comment.group(1).lower().replace(" ", "").startswith("filepath")
+    return Label(name, strict=True, drop_first_line=filepath, comment=True)
+
+
+def label_above(gap: Sequence[str], names: Collection[str]) -> Label | Clash | None:
+    """The path that the lines between the previous block and this one give to it."""
+    strict: list[tuple[Label, int, bool]] = []
+    sentence: Label | Clash | None = None
+    paragraph: list[str] = []
+    seen_paragraph = False
+    blanks_first = 0
+    lines_read = 0
+    for index in range(len(gap) - 1, max(-1, len(gap) - 1 - _FAR), -1):
+        line = gap[index]
+        if not line.strip(" \t>"):
+            if lines_read == 0:
+                blanks_first += 1
+            if paragraph and not seen_paragraph:
+                sentence, seen_paragraph = sentence_label(" ".join(reversed(paragraph)), names), True
+            continue
+        label = strict_label(line, names)
+        if label is not None:
+            bullet = bool(_BULLET.match(line))
+            if bullet and (lines_read > 0 or _neighbour_is_bullet(gap, index)):
+                lines_read += 1
+                if not seen_paragraph:
+                    paragraph.append(line)
+                continue
+            strict.append((label, lines_read, bullet))
+            if lines_read == 0:
+                break
+        elif _HEADING.match(line) or re.fullmatch(r"\s*\*\*[^*]+\*\*:?\s*", line):
+            if not strict and not seen_paragraph:
+                paragraph.append(_HEADING.sub("", line))
+            break
+        elif not seen_paragraph:
+            paragraph.append(line)
+        lines_read += 1
+    if paragraph and not seen_paragraph:
+        sentence = sentence_label(" ".join(reversed(paragraph)), names)
+    distinct = {label.raw for label, _, _ in strict}
+    if strict and strict[0][1] == 0:
+        return strict[0][0]
+    if len(distinct) > 1:
+        return Clash(tuple(sorted(distinct)))
+    if strict:
+        label = strict[0][0]
+        if isinstance(sentence, Label) and sentence.raw != label.raw:
+            return Clash((label.raw, sentence.raw))
+        return label
+    return sentence
+
+
+def _neighbour_is_bullet(gap: Sequence[str], index: int) -> bool:
+    for line in reversed(gap[max(0, index - 3) : index]):
+        if line.strip():
+            return bool(_BULLET.match(line))
+    return False
+
+
+def last_paragraph(gap: Sequence[str]) -> str:
+    """The text directly above a block, as one line."""
+    lines: list[str] = []
+    for line in reversed(gap[-_FAR:]):
+        if line.strip():
+            lines.append(line.strip())
+        elif lines:
+            break
+    return " ".join(reversed(lines))[-4 * _LONGEST :]
+
+
+def speaks_of_usage(gap: Sequence[str]) -> bool:
+    """True where the text above a block says that it shows a use or an output, not a file."""
+    return bool(_USAGE.search(last_paragraph(gap)))
+
+
+def speaks_of_a_part(gap: Sequence[str]) -> bool:
+    """True where the text above a block says that it is a part to put into a file."""
+    return bool(_FRAGMENT.search(last_paragraph(gap)))

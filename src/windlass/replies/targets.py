@@ -1,0 +1,98 @@
+"""Turn the paths a model wrote into paths of the workspace that may be written."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+
+from windlass.errors import ReplyError, UnsafePath
+from windlass.replies.kinds import refusal
+from windlass.workspace import check_path
+
+#: Folders that models write in front of a name when they do not know the real one.
+_PLACEHOLDERS = re.compile(
+    r"(?:(?:path/to|your|my|the)(?:/[\w\- ]+)*|(?:your|my|the)[_\- ]?(?:project|repo|repository|app|folder|directory|package|path|code)|"
+    r"project|project[_-]?root|repo|repository|repo[_-]?root|root|workspace)(?:/|$)",
+    re.IGNORECASE,
+)
+
+
+class Targets:
+    """The names of one request: what was asked for, what is there, and what a written name means."""
+
+    def __init__(self, asked_for: Sequence[str] | None, known_files: Mapping[str, str]) -> None:
+        self.asked = None if asked_for is None else list(dict.fromkeys(asked_for))
+        self.known = known_files
+        self._by_form = {_form(name): name for name in [*known_files, *(self.asked or [])]}
+        self.names = frozenset([*known_files, *(self.asked or [])])
+
+    @property
+    def only(self) -> str | None:
+        """The one path asked for, when it is one."""
+        return self.asked[0] if self.asked is not None and len(self.asked) == 1 else None
+
+    def resolve(self, written: str, *, existing: bool = False) -> str:
+        """The workspace path that a written name means. Raises ReplyError (unsafe_path).
+
+        ``existing`` = the name must be of a known file (edits), so a folder left out may be filled in.
+        """
+        name = written.strip()
+        while name.startswith(("./", ".\\")):
+            name = name[2:].lstrip("/") if name.startswith(".//") else name[2:]
+        if "\\" in name and not name.startswith("\\") and not re.match(r"[A-Za-z]:", name):
+            name = name.replace("\\", "/")
+        try:
+            name = check_path(name)
+        except UnsafePath as error:
+            raise refusal(
+                "unsafe_path",
+                str(error),
+                "Use a path relative to the workspace, with '/' between its parts, without '..'.",
+                path=written,
+            ) from None
+        name = self._by_form.get(_form(name), name)
+        if name in self.names and (self.asked is None or name in self.asked):
+            return name
+        if self.asked is not None and name not in self.names:
+            return self._meant(name, self.asked) or name
+        if existing and name not in self.known:
+            return self._meant(name, self.known) or name
+        return name
+
+    def _meant(self, name: str, candidates: Iterable[str]) -> str | None:
+        longer = [path for path in candidates if path.endswith("/" + name)]
+        if len(longer) == 1:
+            return longer[0]
+        shorter = [
+            path
+            for path in candidates
+            if name.endswith("/" + path) and _PLACEHOLDERS.fullmatch(name[: -len(path)])
+        ]
+        return shorter[0] if len(shorter) == 1 else None
+
+    def collision(self, paths: Iterable[str]) -> ReplyError | None:
+        """An error where two paths are one on some file system, or a file is also a folder."""
+        seen: dict[str, str] = {}
+        for path in paths:
+            form = _form(path).casefold()
+            if seen.setdefault(form, path) != path:
+                return refusal(
+                    "conflict",
+                    f"{seen[form]!r} and {path!r} are the same file on some systems.",
+                    "Give every file a name of its own.",
+                    path=path,
+                )
+        for form, path in seen.items():
+            parent = form
+            while "/" in parent:
+                parent = parent.rsplit("/", 1)[0]
+                if parent in seen:
+                    return refusal(
+                        "conflict", f"{seen[parent]!r} is both a file and the folder of {path!r}.", path=path
+                    )
+        return None
+
+
+def _form(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

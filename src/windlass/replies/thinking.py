@@ -1,0 +1,112 @@
+"""Remove what a model thought aloud; it is never output."""
+
+from __future__ import annotations
+
+import re
+
+_OPEN = re.compile(r"[ \t]*(?:<(think|thinking|thought|reasoning)>|(\[THINK\])|(◁think▷))", re.IGNORECASE)
+_ANY_CLOSE = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷", re.IGNORECASE)
+_ANY_OPEN = re.compile(r"<(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷", re.IGNORECASE)
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})([^\n`]*)$")
+_QUOTES = "\"'`(/[|\\"
+
+
+def strip_thinking(text: str) -> tuple[str, bool]:
+    """The text without thinking, and whether thinking was opened and never closed.
+
+    A tag counts where it starts a line outside a fence, so source code that *mentions* the tags stays
+    as it is. A closing tag without an opening one ends thinking that began before the reply did.
+    """
+    if _ANY_CLOSE.search(text) is None and _ANY_OPEN.search(text) is None:
+        return text, False
+    text = _drop_before_orphan(text)
+    lines = text.split("\n")
+    kept: list[str] = []
+    fence: tuple[str, int] | None = None
+    index = 0
+    while index < len(lines):
+        line = lines[index]
+        mark = _FENCE.match(line)
+        if mark:
+            fence = _step(fence, mark)
+        opened = None if fence else _OPEN.match(line)
+        if opened is None:
+            kept.append(line)
+            index += 1
+            continue
+        close = re.compile(re.escape(_closing(opened)), re.IGNORECASE)
+        rest = line[opened.end() :]
+        while (found := close.search(rest)) is None:
+            index += 1
+            if index == len(lines):
+                return "\n".join(kept), True
+            rest = lines[index]
+        rest = rest[found.end() :]
+        # What follows on the same line may itself open a block or another thought.
+        lines[index] = rest
+        if not rest.strip():
+            index += 1
+    return "\n".join(kept), False
+
+
+def _closing(opened: re.Match[str]) -> str:
+    if opened.group(2):
+        return "[/THINK]"
+    return "◁/think▷" if opened.group(3) else f"</{opened.group(1)}>"
+
+
+def _step(fence: tuple[str, int] | None, mark: re.Match[str]) -> tuple[str, int] | None:
+    char, size, info = mark.group(1)[0], len(mark.group(1)), mark.group(2).strip()
+    if fence is None:
+        return char, size
+    return None if char == fence[0] and size >= fence[1] and not info else fence
+
+
+def _drop_before_orphan(text: str) -> str:
+    """Cut everything up to a closing tag that nothing opened."""
+    depth = 0
+    fence: tuple[str, int] | None = None
+    lines = text.split("\n")
+    cut: tuple[int, int] | None = None
+    for number, line in enumerate(lines):
+        mark = _FENCE.match(line)
+        if mark:
+            fence = _step(fence, mark)
+            continue
+        position = 0
+        while True:
+            opened = _ANY_OPEN.search(line, position)
+            closed = _ANY_CLOSE.search(line, position)
+            if opened and (closed is None or opened.start() < closed.start()):
+                depth += 1
+                position = opened.end()
+            elif closed:
+                if depth:
+                    depth -= 1
+                elif _is_orphan(lines, number, closed, fence):
+                    cut = (number, closed.end())
+                    fence = None
+                position = closed.end()
+            else:
+                break
+    if cut is None:
+        return text
+    number, end = cut
+    return "\n".join([lines[number][end:], *lines[number + 1 :]])
+
+
+def _is_orphan(lines: list[str], number: int, closed: re.Match[str], fence: tuple[str, int] | None) -> bool:
+    before, after = lines[number][: closed.start()], lines[number][closed.end() :]
+    alone = not before.strip() and not after.strip()
+    if fence is None:
+        quoted = before[-1:] in _QUOTES if before else False
+        return alone or not (quoted or (after[:1] in _QUOTES if after else False))
+    # Inside a fence it is file content, unless the fence was part of the thinking and never closed:
+    # then another block opens right behind the tag.
+    if not alone:
+        return False
+    for line in lines[number + 1 : number + 30]:
+        mark = _FENCE.match(line)
+        if mark:
+            return bool(mark.group(2).strip())
+    return False
