@@ -1,0 +1,282 @@
+"""The composition root: settings become parts, parts become runs. Also the Python API."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from windlass.budget import Budget
+from windlass.calling import Caller
+from windlass.effects import Answer, AskPerson, Effects, StopSignal, spent_so_far
+from windlass.errors import ConfigError, InputError, JournalError
+from windlass.events import Listener, WorkflowStatus
+from windlass.ids import generate_id
+from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord
+from windlass.llm.base import Price
+from windlass.llm.config import ModelConfig, Timeouts
+from windlass.llm.registry import LLMIntegrationRegistry
+from windlass.plan import EventLog
+from windlass.prompt import PromptStore
+from windlass.report import waiting_for
+from windlass.runner import Runner
+from windlass.settings import ModelSettings, PriceSettings, Settings, load_settings
+from windlass.workflow import StepWorkflow
+from windlass.workspace import Workspace, WorkspaceSetting, open_workspace
+
+if TYPE_CHECKING:
+    from windlass.llm.policy import Asker
+    from windlass.store.base import Database
+
+#: Workflows by the name people type; each module has ``build(record) -> StepWorkflow``.
+WORKFLOWS: Mapping[str, str] = {"coding": "windlass.workflows.coding"}
+
+NO_MODEL = (
+    "No model is set. Set one with --model or WINDLASS_MODEL (such as openai:gpt-5-mini, with OPENAI_API_KEY), or try "
+    "`windlass demo`, which needs none."
+)
+
+
+@dataclass
+class App:
+    """One process's parts. Nothing is opened before it is used; :meth:`close` gives everything back."""
+
+    settings: Settings = field(default_factory=load_settings)
+
+    @cached_property
+    def database(self) -> Database:
+        """The database of the settings."""
+        from windlass.store.base import Database
+
+        return Database(self.settings.database, busy_timeout=self.settings.lock_timeout)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """Runs and their journals."""
+        from windlass.store.journal import SqlJournal
+
+        return SqlJournal(self.database)
+
+    @cached_property
+    def prompts(self) -> PromptStore:
+        """Versioned prompts."""
+        from windlass.store.prompts import SqlPromptStore
+
+        return SqlPromptStore(self.database, keep_versions=self.settings.keep_versions)
+
+    @cached_property
+    def caller(self) -> Caller:
+        """Makes model calls; one per process, so that limits are shared."""
+        return Caller(self._asker)
+
+    @property
+    def _asker(self) -> Asker:
+        from windlass.llm.policy import Asker, RetryPolicy
+
+        return Asker(
+            RetryPolicy(attempts=self.settings.max_attempts, retry_after_cap=self.settings.max_retry_after)
+        )
+
+    # -- runs -----------------------------------------------------------------------------------
+
+    def models_for(self, options: Mapping[str, Any]) -> LLMIntegrationRegistry:
+        """The models of a run, by role and by alias. Raises InputError when none is set or one is unknown."""
+        from windlass.llm.catalog import build_registry
+
+        main = options.get("model") or self.settings.model
+        if not main:
+            raise InputError(NO_MODEL)
+        fast = options.get("fast_model") or self.settings.fast_model
+        return build_registry(
+            roles(main, fast, self.settings.judge_model),
+            model_configs(self.settings),
+            env=self.settings.environment,
+            defaults=ModelConfig(model=main, tag_requests=self.settings.tag_requests),
+        )
+
+    def check_models(self, options: Mapping[str, Any]) -> None:
+        """Raises InputError or BudgetExceeded for what would stop a run before its first call."""
+        registry = self.models_for(options)
+        budget = self.budget_for(options, Decimal(0))
+        for role in ("main", "fast"):
+            model = registry.get(role)
+            if budget.capped:
+                budget.check_price(model)
+
+    def budget_for(self, options: Mapping[str, Any], spent: Decimal) -> Budget:
+        """The cap of a run: its own option, else the setting."""
+        given = options.get("budget")
+        limit = Decimal(str(given)) if given is not None else self.settings.budget
+        allow = bool(options.get("allow_unknown_price")) or self.settings.allow_unknown_price
+        return Budget(limit, allow_unknown_price=allow, spent=spent)
+
+    async def create_run(
+        self, workflow: str, title: str, workspace: str, options: Mapping[str, Any]
+    ) -> RunRecord:
+        """Keep a new run, not begun. Raises InputError for an unknown workflow."""
+        if workflow not in WORKFLOWS:
+            raise InputError(f"No workflow is called {workflow!r}; known: {', '.join(WORKFLOWS)}.")
+        record = RunRecord(
+            run_id=generate_id(),
+            workflow=workflow,
+            title=" ".join(title.split())[:200],
+            workspace=workspace,
+            options=dict(options),
+        )
+        await self.journal.create_run(record)
+        return record
+
+    async def execute(
+        self,
+        run_id: str,
+        *,
+        listeners: Iterable[Listener] = (),
+        ask_person: AskPerson | None = None,
+        stop: StopSignal | None = None,
+    ) -> RunRecord:
+        """Run or resume a run to its end, or to where a person must answer; its record then."""
+        stop = stop or StopSignal()
+
+        async def build_effects(
+            record: RunRecord, journal: RunJournal, log: EventLog, signal: StopSignal
+        ) -> Effects:
+            return await self._effects(record, journal, log, signal, ask_person)
+
+        runner = Runner(self.journal, self.prompts, self._workflow, build_effects, list(listeners), stop)
+        return await runner.run(run_id)
+
+    async def prepare_resume(self, run_id: str, *, assume_yes: bool = False) -> str:
+        """The whole id of a run that can go on. Raises NotFound, or JournalError for one that has succeeded.
+
+        ``assume_yes`` approves what the run waits for.
+        """
+        record = await self.journal.get_run(run_id)
+        if record.status is WorkflowStatus.Success:
+            raise JournalError(f"Run {record.run_id} has ended in Success; there is nothing to go on with.")
+        if record.status is WorkflowStatus.Waiting and assume_yes:
+            await self.answer(record.run_id, Answer("approve"))
+        return record.run_id
+
+    async def answer(self, run_id: str, answer: Answer) -> None:
+        """Keep a person's answer to what a run waits for. Raises JournalError when it waits for nothing."""
+        record = await self.journal.get_run(run_id)
+        asked = waiting_for(record, await self.journal.events(record.run_id))
+        if asked is None:
+            raise JournalError(f"Run {record.run_id} waits for no answer (it is {record.status.value}).")
+        now = time.time()
+        await self.journal.answer(
+            record.run_id,
+            Entry(
+                run_id=record.run_id,
+                path=asked["path"],
+                kind="answer",
+                digest=asked["digest"],
+                state=EntryState.DONE,
+                request=asked["detail"],
+                result={"action": answer.action, "text": answer.text},
+                started_at=now,
+                finished_at=now,
+            ),
+        )
+
+    def _workflow(self, record: RunRecord) -> StepWorkflow[Any]:
+        if record.workflow not in WORKFLOWS:
+            raise ConfigError(
+                f"Run {record.run_id} needs the workflow {record.workflow!r}, which is not known here."
+            )
+        module = importlib.import_module(WORKFLOWS[record.workflow])
+        workflow: StepWorkflow[Any] = module.build(record)
+        return workflow
+
+    async def _effects(
+        self,
+        record: RunRecord,
+        journal: RunJournal,
+        log: EventLog,
+        stop: StopSignal,
+        ask_person: AskPerson | None,
+    ) -> Effects:
+        from windlass.sandbox import select_sandbox
+
+        options = record.options
+        models = self.models_for(options)
+        workspace = await self.workspace(record)
+        level = options.get("sandbox") or self.settings.sandbox
+        label = models.get("main").label
+        if label:
+            log.notice(label[:1].upper() + label[1:] + ".", label=label)
+        return Effects(
+            run_id=record.run_id,
+            journal=journal,
+            log=log,
+            models=models,
+            prompts=self.prompts,
+            workspace=workspace,
+            get_sandbox=lambda: select_sandbox(level),
+            budget=self.budget_for(options, spent_so_far(list(journal.all.values()))),
+            caller=self.caller,
+            ask_person=ask_person,
+            stop=stop,
+            test_command=options.get("test_command") or self.settings.test_command,
+        )
+
+    async def workspace(self, record: RunRecord, *, write: bool = True) -> Workspace:
+        """The files of a run."""
+        s3 = {
+            key: value
+            for key, value in (("endpoint", self.settings.s3.endpoint), ("region", self.settings.s3.region))
+            if value
+        }
+        return await open_workspace(
+            WorkspaceSetting(record.workspace), write=write, options=s3, environ=self.settings.environment
+        )
+
+    async def close(self) -> None:
+        """Finish what is queued and give back connections."""
+        if "journal" in self.__dict__:
+            await self.journal.close()
+        if "database" in self.__dict__:
+            await asyncio.to_thread(self.database.close)
+
+
+def roles(main: str | None, fast: str | None, judge: str | None) -> dict[str, str]:
+    """The models of the roles that are set."""
+    return {role: name for role, name in (("main", main), ("fast", fast), ("judge", judge)) if name}
+
+
+def model_configs(settings: Settings) -> dict[str, ModelConfig]:
+    """The aliases of the settings as the models room wants them."""
+    return {name: _model_config(alias, settings) for name, alias in settings.models.items()}
+
+
+def _model_config(alias: ModelSettings, settings: Settings) -> ModelConfig:
+    price: Price | None = None
+    if isinstance(alias.price, PriceSettings):
+        price = Price("fixed", alias.price.input, alias.price.output, alias.price.cached)
+    elif alias.price is not None:
+        price = Price(alias.price)
+    key = settings.environment.get(alias.api_key_env) if alias.api_key_env else None
+    return ModelConfig(
+        model=alias.model,
+        base_url=alias.base_url,
+        api_key=key,
+        price=price,
+        max_output_tokens=alias.max_output_tokens,
+        concurrency=alias.concurrency,
+        requests_per_minute=alias.requests_per_minute,
+        tokens_per_minute=alias.tokens_per_minute,
+        fallbacks=alias.fallbacks,
+        timeouts=Timeouts(alias.first_token_seconds, alias.between_tokens_seconds, alias.total_seconds),
+        tag_requests=settings.tag_requests,
+        options=alias.options,
+    )
+
+
+def resumable(record: RunRecord) -> bool:
+    """Whether a run can go on: it has not ended in success."""
+    return record.status is not WorkflowStatus.Success

@@ -1,0 +1,131 @@
+"""Money set aside before a call and settled after it, so that a cap is never passed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from windlass.errors import BudgetExceeded
+from windlass.llm.base import BaseLLMIntegration, Message, Price
+
+#: Tokens that a provider may add around each message.
+_TOKENS_PER_MESSAGE = 16
+
+
+def worst_case(model: BaseLLMIntegration, messages: Sequence[Message]) -> Decimal | None:
+    """The most that a call can cost in USD; None when the model's price is not known.
+
+    A byte-level tokenizer never makes more tokens than there are bytes, and the reply is bounded by
+    the ``max_output_tokens`` that is sent with the request.
+    """
+    price: Price = model.price
+    if price.policy == "free":
+        return Decimal(0)
+    if price.input_per_million is None or price.output_per_million is None:
+        return None
+    sent = sum(len(m.content.encode("utf-8", "replace")) + _TOKENS_PER_MESSAGE for m in messages)
+    input_rate = max(price.input_per_million, price.cached_per_million or Decimal(0))
+    return (sent * input_rate + model.max_output_tokens * price.output_per_million) / Decimal(1_000_000)
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """Money set aside for one call, in USD; ``ledger_id`` names it in a shared ledger."""
+
+    amount: Decimal | None
+    ledger_id: str | None = None
+
+
+class Ledger(Protocol):
+    """A budget that several runs or processes share."""
+
+    async def reserve(self, amount: Decimal) -> str:
+        """Set ``amount`` USD aside; its name. Raises BudgetExceeded."""
+
+    async def settle(self, ledger_id: str, actual: Decimal | None) -> None:
+        """Replace what was set aside by what was spent; None = not known: it counts in full."""
+
+
+class Budget:
+    """One run's cap. ``limit`` is USD, None for no cap; ``spent`` what earlier attempts cost or may have cost."""
+
+    def __init__(
+        self,
+        limit: Decimal | None = None,
+        *,
+        allow_unknown_price: bool = False,
+        spent: Decimal = Decimal(0),
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.limit = limit
+        self.allow_unknown_price = allow_unknown_price
+        self.spent = spent
+        self.reserved = Decimal(0)
+        self._ledger = ledger
+
+    @property
+    def left(self) -> Decimal | None:
+        """USD that can still be set aside; None = no cap."""
+        return None if self.limit is None else self.limit - self.spent - self.reserved
+
+    @property
+    def capped(self) -> bool:
+        """Whether anything bounds what may be spent."""
+        return self.limit is not None or self._ledger is not None
+
+    def check_price(self, model: BaseLLMIntegration) -> None:
+        """Raises BudgetExceeded when a cap is set and the model's price is not known."""
+        if self.capped and not self.allow_unknown_price and worst_case(model, []) is None:
+            raise BudgetExceeded(
+                f"The price of {model.model_name} is not known, so a budget cannot be kept; state a price for it in "
+                "windlass.toml, or add --allow-unknown-price to run it without the cap counting its calls."
+            )
+
+    async def reserve(self, model: BaseLLMIntegration, messages: Sequence[Message]) -> Reservation:
+        """Set the worst case aside. Raises BudgetExceeded when it does not fit; then nothing is set aside."""
+        self.check_price(model)
+        amount = worst_case(model, messages)
+        if amount is None:
+            return Reservation(None)
+        left = self.left
+        if left is not None and amount > left:
+            raise BudgetExceeded(
+                f"The next call to {model.model_name} may cost up to {usd(amount)}, and {usd(left)} of the budget of "
+                f"{usd(self.limit or Decimal(0))} is left; the call was not made. Give a larger --budget and resume."
+            )
+        # No await between the check above and this line: that makes it atomic in one process.
+        self.reserved += amount
+        if self._ledger is None:
+            return Reservation(amount)
+        try:
+            return Reservation(amount, await self._ledger.reserve(amount))
+        except BaseException:
+            self.reserved -= amount
+            raise
+
+    async def settle(self, reservation: Reservation, actual: Decimal | None, *, paid: bool = True) -> None:
+        """The call ended. ``actual`` None = its cost is not known: all that was set aside counts as spent.
+
+        ``paid`` False = the call certainly cost nothing.
+        """
+        cost = Decimal(0) if not paid else actual
+        if reservation.amount is not None:
+            self.reserved -= reservation.amount
+            self.spent += reservation.amount if cost is None else cost
+        elif cost is not None:
+            self.spent += cost
+        if self._ledger is not None and reservation.ledger_id is not None:
+            await self._ledger.settle(reservation.ledger_id, cost)
+
+
+def usd(amount: Decimal | None) -> str:
+    """An amount for a person: ``$0.0312``, ``$1.20``, ``$0`` or ``cost unknown``."""
+    if amount is None:
+        return "cost unknown"
+    if amount == 0:
+        return "$0"
+    if amount >= 1:
+        return f"${amount:.2f}"
+    return f"${amount:.4f}" if amount >= Decimal("0.0001") else "<$0.0001"

@@ -1,0 +1,206 @@
+"""One model call from the first attempt to the journaled reply: reserve, claim, ask, settle."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from windlass.budget import Reservation
+from windlass.effects import Effects, ModelCall
+from windlass.errors import LeaseLost, ModelError, StoreError
+from windlass.ids import sha256_hex
+from windlass.journal import Entry, EntryState
+from windlass.llm.base import BaseLLMIntegration, Reply
+from windlass.llm.policy import Asker
+
+#: A running stream's text is saved this often (seconds).
+SAVE_PARTIAL_EVERY = 1.0
+
+
+@dataclass
+class Caller:
+    """Makes calls under a policy. One per process, so that runs share each model's limits."""
+
+    asker: Asker = field(default_factory=Asker)
+
+    async def call(self, effects: Effects, model: BaseLLMIntegration, call: ModelCall) -> Reply:
+        """The reply, committed to the journal before it is given out.
+
+        Cancelling the caller never cancels a reply's journaling: the request is cut off, and what had come is
+        kept as an attempt of unknown outcome.
+        """
+        for candidate in (model, *model.fallbacks):
+            effects.budget.check_price(candidate)
+        attempts = _Attempts(effects, call)
+        task = asyncio.create_task(
+            self.asker.ask(
+                model,
+                call.messages,
+                attempts,
+                tags=call.tags,
+                on_text=attempts.on_text if call.stream else None,
+            )
+        )
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await attempts.cut_off()
+            raise
+
+
+@dataclass
+class _Attempts:
+    """Journals and pays for the attempts of one call; see :class:`windlass.llm.policy.Attempts`."""
+
+    effects: Effects
+    call: ModelCall
+    entry: Entry | None = None
+    reservation: Reservation | None = None
+    text: list[str] = field(default_factory=list)
+    saved_at: float = 0.0
+    saving: asyncio.Task[None] | None = None
+
+    async def started(self, model: BaseLLMIntegration, number: int) -> None:
+        effects, call = self.effects, self.call
+        effects.check_stop()
+        self.reservation = await effects.budget.reserve(model, call.messages)
+        resolved = call.prompt.resolved
+        try:
+            await effects.keep_once(resolved.content)
+            self.entry = await effects.journal.claim(
+                call.path,
+                "model",
+                call.digest,
+                dict(call.request),
+                model=model.model_name,
+                reserved_usd=self.reservation.amount,
+                prompt_name=resolved.name,
+                prompt_version=resolved.version_no,
+                template_sha256=resolved.template_sha256,
+                rendered_sha256=sha256_hex(call.prompt.text),
+                provenance=resolved.source,
+            )
+        except BaseException:
+            await effects.budget.settle(self.reservation, None, paid=False)
+            raise
+        self.text.clear()
+        self.saved_at = time.monotonic()
+
+    async def succeeded(self, model: BaseLLMIntegration, number: int, reply: Reply) -> None:
+        # Shielded: from here on the reply is paid for, and nothing may come between it and the journal.
+        await asyncio.shield(asyncio.ensure_future(self._keep(model, reply)))
+
+    async def _keep(self, model: BaseLLMIntegration, reply: Reply) -> None:
+        entry, reservation = self._current()
+        await self._stop_saving()
+        self.entry = None
+        kept = await self.effects.journal.finish(
+            entry,
+            reply.to_dict(),
+            partial=None,
+            model=reply.model,
+            input_tokens=reply.usage.input_tokens,
+            output_tokens=reply.usage.output_tokens,
+            cached_tokens=reply.usage.cached_tokens,
+            cost_usd=reply.cost_usd,
+        )
+        await self.effects.budget.settle(reservation, reply.cost_usd)
+        self.effects.log.emit(
+            "call",
+            {
+                "path": self.call.path,
+                "step_path": self.call.step_path,
+                "model": reply.model,
+                "label": model.label,
+                "prompt": self.call.prompt.tag,
+                "attempt": entry.attempt,
+                "input_tokens": reply.usage.input_tokens,
+                "output_tokens": reply.usage.output_tokens,
+                "cached_tokens": reply.usage.cached_tokens,
+                "cost_usd": None if reply.cost_usd is None else str(reply.cost_usd),
+                "seconds": round((kept.finished_at or 0) - kept.started_at, 3),
+            },
+        )
+
+    async def failed(
+        self, model: BaseLLMIntegration, number: int, error: ModelError, retry_in: float | None
+    ) -> None:
+        entry, reservation = self._current()
+        await self._stop_saving()
+        self.entry = None
+        paid = getattr(error, "maybe_paid", True)
+        usage = getattr(error, "usage", None)
+        cost = Decimal(0) if not paid else None if usage is None else model.price.cost(usage)
+        await self.effects.journal.fail(
+            entry,
+            str(error),
+            partial=getattr(error, "partial", "") or "".join(self.text) or None,
+            cost_usd=cost,
+            reserved_usd=reservation.amount if paid else None,
+            input_tokens=None if usage is None else usage.input_tokens,
+            output_tokens=None if usage is None else usage.output_tokens,
+        )
+        await self.effects.budget.settle(reservation, cost, paid=paid)
+        if retry_in is not None:
+            self.effects.log.notice(
+                f"{error} Trying again in {retry_in:.0f} s." if retry_in >= 1 else f"{error} Trying again.",
+                path=self.call.step_path,
+            )
+            self.effects.check_stop()
+
+    def restarted(self) -> None:
+        self.effects.log.text_reset(self.call.step_path)
+
+    def on_text(self, delta: str) -> None:
+        """A piece of the reply has come."""
+        self.text.append(delta)
+        self.effects.log.text(self.call.step_path, delta)
+        now = time.monotonic()
+        if now - self.saved_at >= SAVE_PARTIAL_EVERY and (self.saving is None or self.saving.done()):
+            self.saved_at = now
+            self.saving = asyncio.create_task(self._save_partial())
+
+    async def _save_partial(self) -> None:
+        entry = self.entry
+        if entry is None:
+            return
+        try:
+            await self.effects.journal.journal.save_partial(
+                self.effects.journal.lease, entry.path, entry.attempt, "".join(self.text)
+            )
+        except (StoreError, LeaseLost):
+            # The text is a convenience; the claim and the reply are what counts, and they report for themselves.
+            return
+
+    async def _stop_saving(self) -> None:
+        if self.saving is not None:
+            await asyncio.gather(self.saving, return_exceptions=True)
+            self.saving = None
+
+    async def cut_off(self) -> None:
+        """The call was aborted: keep what had come; nobody knows what it cost."""
+        if self.entry is None:
+            return
+        entry, reservation = self._current()
+        await self._stop_saving()
+        self.entry = None
+        try:
+            await self.effects.journal.fail(
+                entry,
+                "cut off by the person who stopped the run; it may have been paid",
+                state=EntryState.UNKNOWN,
+                partial="".join(self.text) or None,
+            )
+        except (LeaseLost, StoreError):
+            # The claim stays; whoever opens the run next marks it unknown.
+            return
+        await self.effects.budget.settle(reservation, None)
+
+    def _current(self) -> tuple[Entry, Reservation]:
+        assert self.entry is not None
+        assert self.reservation is not None
+        return self.entry, self.reservation

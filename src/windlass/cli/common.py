@@ -1,0 +1,47 @@
+"""What the commands that look things up share."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from windlass.app import App
+
+T = TypeVar("T")
+
+
+def with_app(work: Callable[[App], Awaitable[T]]) -> T:
+    """Do ``work`` with the process's parts, and close them."""
+    from windlass.app import App
+
+    async def whole() -> T:
+        app = App()
+        try:
+            return await work(app)
+        finally:
+            await app.close()
+
+    return asyncio.run(whole())
+
+
+def print_json(value: Any) -> None:
+    """One JSON value to standard output."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def console() -> Console:
+    """Standard output for tables and text; colours switch off with ``NO_COLOR`` and in pipes."""
+    return Console(highlight=False)
+
+
+def when(seconds: float | None) -> str:
+    """A moment in the person's time zone."""
+    if not seconds:
+        return "-"
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,151 @@
+"""``windlass run``: start a run of a workflow."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import rich_click as click
+
+from windlass.cli.root import LazyGroup
+
+
+class Usd(click.ParamType[Decimal]):
+    """An amount of money above zero."""
+
+    name = "USD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        """The amount, or a usage error in one sentence."""
+        try:
+            amount = Decimal(str(value).lstrip("$"))
+        except InvalidOperation:
+            self.fail(f"{value!r} is no amount of money; write it in USD, such as 0.50.", param, ctx)
+        if not amount.is_finite() or amount <= 0:
+            self.fail(
+                f"a budget of {value} USD allows no call; give more than 0, or leave it out.", param, ctx
+            )
+        return amount
+
+
+@click.group(cls=LazyGroup, lazy={})
+def run() -> None:
+    """Start a run of a workflow and watch it.
+
+    Every reply is kept as it arrives: an interrupted run goes on with `windlass resume`.
+    """
+
+
+def common_options(command: Any) -> Any:
+    """The options that every workflow has."""
+    for option in reversed(
+        [
+            click.option(
+                "--model",
+                metavar="MODEL",
+                help="Model or alias, such as openai:gpt-5-mini. [env: WINDLASS_MODEL]",
+            ),
+            click.option(
+                "--fast-model", metavar="MODEL", help="Model for summaries. [default: the main model]"
+            ),
+            click.option(
+                "--budget", type=Usd(), metavar="USD", help="Never spend more than this on the run."
+            ),
+            click.option(
+                "--allow-unknown-price",
+                is_flag=True,
+                help="Call models whose price is unknown, budget or not.",
+            ),
+            click.option("--yes", "-y", is_flag=True, help="Go on without asking."),
+            click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end."),
+            click.option("--quiet", "-q", is_flag=True, help="Print only the outcome."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@run.command("coding", short_help="From a requirement to tested code.")
+@click.argument("requirement", metavar="REQUIREMENT")
+@click.option(
+    "--workspace", metavar="DIR", help="Where to work. [default: a new folder, named after the requirement]"
+)
+@click.option(
+    "--file",
+    "files",
+    metavar="PATH",
+    multiple=True,
+    help="Context and allowed target; may be repeated, may be a pattern.",
+)
+@click.option("--tests", metavar="PATH", multiple=True, help="Given tests: read-only, none are written.")
+@click.option(
+    "--max-repairs",
+    type=click.IntRange(0, 20),
+    default=3,
+    show_default=True,
+    help="Repairs before giving up.",
+)
+@click.option("--test-command", metavar="COMMAND", help="Run tests with this instead of pytest.")
+@common_options
+def coding(requirement: str, **given: Any) -> None:
+    """Turn REQUIREMENT (a text, @FILE, or - for standard input) into code whose tests pass.
+
+    \b
+    windlass run coding "A function slugify(text) for URL slugs, with tests"
+    windlass run coding @task.md --workspace . --file src/cart.py --tests tests/test_cart.py --budget 0.50
+    echo "A Roman numeral parser" | windlass run coding - --yes --json
+
+    Exit codes: 0 Success, 1 Failure, 2 wrong usage, 3 waiting for a person, 130 interrupted.
+    """
+    import shlex
+
+    from windlass.cli.session import Output, start_run
+    from windlass.inputs import given_files, read_requirement, workspace_folder
+
+    text = read_requirement(requirement)
+    workspace, new_folder = workspace_folder(given["workspace"], text)
+    files = given_files(given["files"], workspace, must_exist=False, what="file")
+    tests = given_files(given["tests"], workspace, must_exist=True, what="tests")
+    targets = [name for name in files.names if name not in tests.names]
+    command = given["test_command"]
+    options = {
+        "requirement": text,
+        "files": targets,
+        "tests": tests.names,
+        "imports": {**files.imports, **tests.imports},
+        "max_repairs": given["max_repairs"],
+        "test_command": shlex.split(command) if command else None,
+        **run_options(given),
+    }
+    start_run(
+        "coding",
+        text,
+        workspace,
+        options,
+        Output(as_json=given["as_json"], quiet=given["quiet"]),
+        new_folder=new_folder,
+        outline=CODING_OUTLINE,
+    )
+
+
+#: The top-level steps, to draw before the workflow itself is imported; a test keeps it true.
+CODING_OUTLINE = (
+    ("requirement_step", "Requirement"),
+    ("design_step", "Design"),
+    ("test_generation_step", "Tests"),
+    ("implementation_step", "Implementation"),
+    ("testing_step", "Testing"),
+    ("summary_step", "Summary"),
+)
+
+
+def run_options(given: dict[str, Any]) -> dict[str, Any]:
+    """The common options as a run keeps them."""
+    budget = given["budget"]
+    return {
+        "model": given["model"],
+        "fast_model": given["fast_model"],
+        "budget": None if budget is None else str(budget),
+        "allow_unknown_price": given["allow_unknown_price"],
+        "yes": given["yes"],
+    }

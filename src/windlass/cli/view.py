@@ -1,0 +1,349 @@
+"""How a run looks at a terminal: a live tree of steps, or one line an event where output is piped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from windlass.cli.root import safe
+
+if TYPE_CHECKING:
+    from windlass.effects import Answer, Question
+    from windlass.events import Event
+
+#: The steps to draw before the run has said its plan: path and name.
+Outline = Sequence[tuple[str, str]]
+
+_ICONS = {
+    "pending": ("·", "dim"),
+    "in-progress": ("›", "cyan"),
+    "streaming": ("›", "cyan"),
+    "finished": ("✓", "green"),
+    "error": ("✗", "bold red"),
+    "waiting": ("?", "yellow"),
+    "skipped": ("–", "dim"),
+}
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_TAIL_LINES = 6
+
+
+@dataclass
+class Row:
+    """One step on the screen."""
+
+    path: str
+    name: str
+    status: str = "pending"
+    began: float | None = None
+    seconds: float = 0.0
+    tokens: int = 0
+    cost: Decimal | None = Decimal(0)
+    calls: int = 0
+    note: str = ""
+    text: str = ""
+
+
+@dataclass
+class RunView:
+    """What every view knows of the run it shows; also the view that shows nothing until the end."""
+
+    title: str
+    outline: Outline = ()
+    quiet: bool = False
+    console: Console = field(default_factory=lambda: Console(highlight=False))
+    run_id: str | None = None
+    rows: dict[str, Row] = field(default_factory=dict)
+    interactive: bool = False
+
+    def __post_init__(self) -> None:
+        self.rows = {path: Row(path, name) for path, name in self.outline}
+        self.started = time.monotonic()
+
+    def start(self) -> None:
+        """Begin to show."""
+
+    def stop(self) -> None:
+        """Show nothing more."""
+
+    def note(self, sentence: str) -> None:
+        """Tell the person something about the session itself."""
+        print(safe(sentence), file=sys.stderr)
+
+    async def ask_person(self, question: Question) -> Answer | None:
+        """Nobody is there."""
+        return None
+
+    def on_event(self, event: Event) -> None:
+        """Take in one event of the run."""
+        payload = event.payload
+        if event.name == "send_workflow":
+            for step in payload["workflow"]["steps"]:
+                row = self.rows.setdefault(step["path"], Row(step["path"], step["module"]))
+                row.name, row.status = step["module"], step["status"]
+        elif event.name == "update_workflow_step":
+            row = self.rows.setdefault(payload["path"], Row(payload["path"], payload["path"]))
+            if "status" in payload:
+                self._on_status(row, payload)
+        elif event.name == "text" and payload["path"] in self.rows:
+            row = self.rows[payload["path"]]
+            row.text = (row.text + payload["delta"])[-4000:]
+        elif event.name == "text_reset" and payload["path"] in self.rows:
+            self.rows[payload["path"]].text = ""
+        elif event.name == "call":
+            for path in self._up(payload["step_path"]):
+                row = self.rows[path]
+                row.calls += 1
+                row.tokens += (payload["input_tokens"] or 0) + (payload["output_tokens"] or 0)
+                spent = payload["cost_usd"]
+                row.cost = None if spent is None or row.cost is None else row.cost + Decimal(spent)
+
+    def _on_status(self, row: Row, payload: Any) -> None:
+        row.status = payload["status"]
+        now = time.monotonic()
+        if row.status == "in-progress":
+            row.began, row.text, row.note = now, "", ""
+        elif row.status != "streaming":
+            if row.began is not None:
+                row.seconds += now - row.began
+                row.began = None
+            row.note = payload.get("error") or payload.get("reason") or ""
+            row.text = ""
+
+    def _up(self, path: str) -> list[str]:
+        """A step's path and those of the steps it is part of, as far as they are shown."""
+        return [p for p in self.rows if path == p or path.startswith((f"{p}.", f"{p}["))]
+
+    def totals(self) -> tuple[int, Decimal | None]:
+        """Tokens and cost over everything."""
+        top = [r for r in self.rows.values() if len(self._up(r.path)) == 1]
+        cost: Decimal | None = Decimal(0)
+        for row in top:
+            cost = None if cost is None or row.cost is None else cost + row.cost
+        return sum(r.tokens for r in top), cost
+
+    def outcome(self, result: dict[str, Any]) -> None:
+        """The last lines: how it ended, and where to look."""
+        for line in outcome_lines(result):
+            self.console.print(line, soft_wrap=True)
+
+
+class LineView(RunView):
+    """One line for each thing that happens: for pipes, logs and dumb terminals."""
+
+    def start(self) -> None:
+        self._line(f"windlass: {_short(self.title, 100)}")
+
+    def _line(self, text: str) -> None:
+        self.console.print(Text(safe(text)), soft_wrap=True)
+
+    def on_event(self, event: Event) -> None:
+        super().on_event(event)
+        payload = event.payload
+        if event.name == "run_status" and payload["status"] == "Started":
+            self._line(f"run {event.run_id}")
+        elif event.name == "update_workflow_step" and "status" in payload:
+            row = self.rows[payload["path"]]
+            if row.status == "streaming":
+                return
+            icon = _ICONS[row.status][0]
+            detail = "" if row.status == "in-progress" else _figures(row)
+            note = f": {row.note}" if row.note else ""
+            self._line(f"{icon} {row.name} [{row.path}] {row.status}{detail}{note}")
+        elif event.name == "file_change":
+            self._line(f"  {payload['change']} {payload['path']} ({payload['bytes']} bytes)")
+        elif event.name == "tests":
+            self._line(f"  tests: {_tests(payload)}")
+        elif event.name == "notice":
+            self._line(f"  note: {payload['text']}")
+        elif event.name == "gate" and "kind" in payload:
+            self._line(f"  question: {payload['text']}")
+
+
+class TreeView(RunView):
+    """A live tree of steps, the text of the running one under it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.interactive = sys.stdin.isatty()
+        self.notes: list[str] = []
+        self.live = Live(
+            get_renderable=self.render, console=self.console, refresh_per_second=12, transient=False
+        )
+
+    def start(self) -> None:
+        self.live.start(refresh=True)
+
+    def stop(self) -> None:
+        self.live.stop()
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
+
+    def on_event(self, event: Event) -> None:
+        super().on_event(event)
+        payload = event.payload
+        if event.name == "notice":
+            self.notes.append(payload["text"])
+        elif event.name == "file_change":
+            for path in self._up(payload["step_path"])[-1:]:
+                self.rows[path].note = f"{payload['change']} {payload['path']}"
+        elif event.name == "tests":
+            for path in self._up(payload["step_path"])[-1:]:
+                self.rows[path].note = _tests(payload)
+
+    async def ask_person(self, question: Question) -> Answer | None:
+        """Stop drawing, ask, go on drawing."""
+        from windlass.cli.ask import ask_at_terminal
+
+        self.live.stop()
+        try:
+            return await asyncio.to_thread(ask_at_terminal, self.console, question)
+        finally:
+            self.live.start(refresh=True)
+
+    def render(self) -> RenderableType:
+        """The whole picture as it is now."""
+        lines: list[RenderableType] = [Text(_short(safe(self.title), 100), style="bold")]
+        now = time.monotonic()
+        tail: Row | None = None
+        for row in tree_order(list(self.rows.values())):
+            lines.append(self._row(row, now))
+            if row.text and row.status == "streaming":
+                tail = row
+        if tail is not None:
+            shown = safe(tail.text).rstrip().splitlines()[-_TAIL_LINES:]
+            width = max(20, self.console.width - 6)
+            lines += [Text("    │ " + _short(line, width), style="dim") for line in shown]
+        lines += [Text("  ! " + safe(note), style="yellow") for note in self.notes[-4:]]
+        tokens, cost = self.totals()
+        took = _clock(now - self.started)
+        lines.append(
+            Text(
+                f"{took} · {tokens:,} tokens · {_usd(cost)}"
+                + (f" · run {self.run_id}" if self.run_id else ""),
+                style="dim",
+            )
+        )
+        return Group(*lines)
+
+    def _row(self, row: Row, now: float) -> Text:
+        icon, style = _ICONS[row.status]
+        if row.status in ("in-progress", "streaming"):
+            icon = _SPINNER[int(now * 10) % len(_SPINNER)]
+        depth = len(self._up(row.path))
+        text = Text("  " * depth)
+        text.append(f"{icon} ", style=style)
+        text.append(safe(row.name), style="dim" if row.status in ("pending", "skipped") else "")
+        running = row.began is not None
+        seconds = row.seconds + (now - row.began if row.began is not None else 0)
+        if running or row.seconds:
+            text.append(f"  {_clock(seconds)}", style="dim")
+        if row.calls:
+            text.append(f" · {row.tokens:,} tok · {_usd(row.cost)}", style="dim")
+        if row.note:
+            style = "red" if row.status == "error" else "dim"
+            text.append(f"  {safe(row.note)}", style=style)
+        return text
+
+
+def make_view(as_json: bool, quiet: bool, title: str, outline: Outline) -> RunView:
+    """The view that fits the output: nothing for JSON and quiet, a tree on a terminal, else lines."""
+    if as_json:
+        return RunView(title, outline, quiet=True, console=Console(stderr=True, highlight=False))
+    if quiet:
+        return RunView(title, outline, quiet=True)
+    console = Console(highlight=False)
+    if console.is_terminal and os.environ.get("TERM", "") not in ("dumb", ""):
+        return TreeView(title, outline, console=console)
+    return LineView(title, outline, console=console)
+
+
+def tree_order(rows: list[Row]) -> list[Row]:
+    """Sub-steps and occurrences directly after what they belong to."""
+    ordered: list[Row] = []
+    for row in rows:
+        at = len(ordered)
+        for index in range(len(ordered) - 1, -1, -1):
+            above = ordered[index].path
+            if row.path.startswith((f"{above}.", f"{above}[")):
+                at = index + 1
+                # After its earlier siblings and all that belongs to them.
+                while at < len(ordered) and ordered[at].path.startswith((f"{above}.", f"{above}[")):
+                    at += 1
+                break
+        ordered.insert(at, row)
+    return ordered
+
+
+def outcome_lines(result: dict[str, Any]) -> list[Text]:
+    """How a run ended, for people."""
+    status = result["status"]
+    style = {"Success": "bold green", "Failure": "bold red"}.get(status, "bold yellow")
+    word = "Interrupted" if status == "Started" else status
+    lines = [Text.assemble((word, style))]
+    if result.get("label"):
+        lines.append(Text(f"({result['label']})", style="yellow"))
+    if result["summary"] and status == "Success":
+        lines.append(Text(safe(result["summary"])))
+    if result["error"]:
+        lines.append(Text(safe(result["error"]), style="red"))
+    for file in result["files"]:
+        lines.append(Text(f"  {file['change']:<9} {safe(file['path'])} ({file['bytes']} bytes)"))
+    tests = result["tests"]
+    if tests:
+        lines.append(Text(f"  tests     {_tests(tests)}"))
+    usage = result["usage"]
+    cost = None if usage["cost_usd"] is None else Decimal(str(usage["cost_usd"]))
+    lines.append(
+        Text(
+            f"  {usage['requests']} requests · {usage['input_tokens']:,} in · {usage['output_tokens']:,} out · {_usd(cost)}",
+            style="dim",
+        )
+    )
+    run_id = result["run_id"]
+    lines.append(Text(f"  workspace {result['workspace']}", style="dim"))
+    if status in ("Waiting", "Started"):
+        lines.append(Text(f"  go on     windlass resume {run_id}", style="bold"))
+    lines.append(Text(f"  look      windlass runs show {run_id}", style="dim"))
+    if result["files"]:
+        lines.append(Text(f"  changes   windlass diff {run_id}", style="dim"))
+    return lines
+
+
+def _tests(counts: Any) -> str:
+    told = [f"{counts[key]} {key}" for key in ("passed", "failed", "errors") if counts[key]]
+    return f"{', '.join(told) or 'none run'} (sandbox: {counts['sandbox']})"
+
+
+def _figures(row: Row) -> str:
+    told = f" {row.seconds:.1f}s"
+    return told + (f" {row.calls} calls {row.tokens} tokens {_usd(row.cost)}" if row.calls else "")
+
+
+def _usd(cost: Decimal | None) -> str:
+    if cost is None:
+        return "cost unknown"
+    if cost == 0:
+        return "$0"
+    return f"${cost:.2f}" if cost >= 1 else f"${cost:.4f}"
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    return f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"
+
+
+def _short(text: str, width: int) -> str:
+    flat = " ".join(text.split("\n"))
+    return flat if len(flat) <= width else flat[: width - 1] + "…"

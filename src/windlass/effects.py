@@ -1,0 +1,348 @@
+"""Everything a step can do to the world, journaled: ask a model, read, write, run tests, ask a person.
+
+Each effect has a path. What the journal holds at that path is given back without doing it again;
+otherwise the attempt is committed, done, and its whole result committed before anyone sees it.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+from windlass.budget import Budget
+from windlass.errors import SandboxError, WindlassError, WorkspaceConflict
+from windlass.ids import sha256_hex
+from windlass.journal import Entry, EntryState, RunJournal, digest_of
+from windlass.llm.base import BaseLLMIntegration, CallTags, Message, Reply
+from windlass.llm.registry import LLMIntegrationRegistry
+from windlass.plan import EventLog
+from windlass.prompt import PromptStore, Resolved
+from windlass.sandbox.base import Sandbox
+from windlass.testrun import TestReport, run_tests
+from windlass.workspace import Change, Workspace, decode, to_bytes
+
+
+class Interrupted(WindlassError):
+    """The person asked to stop: no further effect begins. The run can be resumed."""
+
+    exit_code = 130
+
+
+class WaitingForPerson(WindlassError):
+    """The run stops here until a person answers; everything so far is kept."""
+
+    exit_code = 3
+
+    def __init__(self, question: Question) -> None:
+        super().__init__(question.text)
+        self.question = question
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a person is asked. ``kind`` is ``requirement`` or ``writes``; ``detail`` what to show with it."""
+
+    path: str
+    kind: str
+    text: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Identifies the question; an answer is only good for the question it was given to."""
+        return digest_of([self.kind, self.text, dict(self.detail)])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the person said: ``approve``, ``edit`` or ``answer`` (both with ``text``), or ``reject``."""
+
+    action: str
+    text: str = ""
+
+
+#: Asks the person at the terminal; None = nobody is there.
+AskPerson = Callable[[Question], Awaitable[Answer | None]]
+GetSandbox = Callable[[], Sandbox]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A prompt ready to send, and the version it was made from."""
+
+    text: str
+    resolved: Resolved
+
+    @property
+    def tag(self) -> str:
+        """``name@version`` for gateways and records."""
+        return f"{self.resolved.name}@{self.resolved.version_no or 'default'}"
+
+
+@dataclass
+class StopSignal:
+    """Set once a person asked to stop; effects under way finish, no new one begins."""
+
+    requested: bool = False
+    cancel: bool = False
+
+
+@dataclass
+class Effects:
+    """The parts of one run, and the effects made of them."""
+
+    run_id: str
+    journal: RunJournal
+    log: EventLog
+    models: LLMIntegrationRegistry
+    prompts: PromptStore
+    workspace: Workspace
+    get_sandbox: GetSandbox
+    budget: Budget
+    caller: ModelCaller
+    ask_person: AskPerson | None = None
+    stop: StopSignal = field(default_factory=StopSignal)
+    test_command: Sequence[str] | None = None
+    _kept: set[str] = field(default_factory=set)
+    #: What this run last saw or wrote, by path: the SHA-256, or None for "no such file".
+    seen: dict[str, str | None] = field(default_factory=dict)
+
+    def check_stop(self) -> None:
+        """Raises Interrupted once a person asked to stop."""
+        if self.stop.requested:
+            raise Interrupted(f"Stopped; go on with: windlass resume {self.run_id}")
+
+    async def keep_once(self, text: str) -> None:
+        """Keep a text as a blob, unless this process did so already."""
+        if text not in self._kept:
+            await self.journal.journal.put_blobs(self.journal.lease, [text.encode()])
+            self._kept.add(text)
+
+    # -- models ---------------------------------------------------------------------------------
+
+    async def ask(
+        self,
+        path: str,
+        step_path: str,
+        messages: Sequence[Message],
+        *,
+        role: str,
+        prompt: Rendered,
+        stream: bool,
+    ) -> Reply:
+        """One whole reply. Raises ModelError, BudgetExceeded or Interrupted."""
+        model = self.models.get(role)
+        request = {
+            "messages": [asdict(m) for m in messages],
+            "role": role,
+            "prompt": prompt.tag,
+        }
+        digest = digest_of(request)
+        entry = self.journal.recorded(path, digest)
+        if entry is not None:
+            return Reply.from_dict(entry.result)
+        self.check_stop()
+        call = ModelCall(
+            path=path,
+            step_path=step_path,
+            request=request,
+            digest=digest,
+            messages=messages,
+            prompt=prompt,
+            tags=CallTags(self.run_id, step_path, prompt.tag, int(path.rpartition("[")[2].rstrip("]"))),
+            stream=stream,
+        )
+        return await self.caller.call(self, model, call)
+
+    # -- files ----------------------------------------------------------------------------------
+
+    async def read(self, path: str, name: str) -> bytes | None:
+        """A file as it was when this run first read it at this place."""
+        digest = digest_of(["read", name])
+        entry = self.journal.recorded(path, digest)
+        if entry is not None:
+            sha = entry.result
+            self.seen[name] = sha
+            return None if sha is None else await self.journal.journal.get_blob(sha)
+        version = await self.workspace.read(name)
+        if version is not None:
+            await self.journal.journal.put_blobs(self.journal.lease, [version.data])
+        sha = None if version is None else version.sha256
+        await self.journal.record(path, "read", digest, name, sha)
+        self.seen[name] = sha
+        return None if version is None else version.data
+
+    async def list_files(self, path: str) -> list[str]:
+        """The workspace's files as they were when this run first listed them at this place."""
+        digest = digest_of(["list"])
+        entry = self.journal.recorded(path, digest)
+        if entry is None:
+            entry = await self.journal.record(path, "read", digest, None, list(await self.workspace.list()))
+        return list(entry.result)
+
+    async def write(self, path: str, step_path: str, texts: Mapping[str, str | None]) -> list[Change]:
+        """Make all these files have these texts (None = deleted), or none of them."""
+        wanted = {name: None if text is None else sha256_hex(text) for name, text in sorted(texts.items())}
+        digest = digest_of(["write", wanted])
+        entry = self.journal.recorded(path, digest)
+        if entry is not None:
+            for row in entry.result:
+                self.seen[row["path"]] = row["after"]
+            return []
+        last = self.journal.last(path)
+        if last is not None and last.digest == digest and last.state is EntryState.UNKNOWN:
+            changes = await self._recorded_changes(last)
+        else:
+            self.check_stop()
+            changes = await self._new_changes(texts)
+        rows = [
+            {
+                "path": c.path,
+                "change": c.kind,
+                "before": None if c.before is None else sha256_hex(c.before),
+                "after": None if c.after is None else sha256_hex(c.after),
+                "bytes": 0 if c.after is None else len(c.after),
+                "mode": c.mode,
+            }
+            for c in changes
+        ]
+        blobs = [data for c in changes for data in (c.before, c.after) if data is not None]
+        await self.journal.journal.put_blobs(self.journal.lease, blobs)
+        claim = await self.journal.claim(path, "write", digest, rows)
+        try:
+            await self.workspace.apply(changes)
+        except WindlassError as error:
+            await self.journal.fail(claim, str(error))
+            raise
+        await self.journal.finish(claim, rows)
+        for row in rows:
+            self.seen[str(row["path"])] = row["after"]  # type: ignore[assignment]
+            if row["change"] != "unchanged":
+                self.log.emit("file_change", {"step_path": step_path, **row})
+        return changes
+
+    async def _recorded_changes(self, claim: Entry) -> list[Change]:
+        async def blob(sha: str | None) -> bytes | None:
+            return None if sha is None else await self.journal.journal.get_blob(sha)
+
+        return [
+            Change(row["path"], await blob(row["before"]), await blob(row["after"]), row["mode"])
+            for row in claim.request
+        ]
+
+    async def _new_changes(self, texts: Mapping[str, str | None]) -> list[Change]:
+        changes = []
+        for name, text in sorted(texts.items()):
+            version = await self.workspace.read(name)
+            now = None if version is None else version.sha256
+            if name in self.seen and self.seen[name] != now:
+                raise WorkspaceConflict(
+                    f"{name} was changed by someone else while the run was working on it; nothing was written. "
+                    f"Look at it, then go on with: windlass fork {self.run_id} --from the step that reads it."
+                )
+            before = None if version is None else version.data
+            if before is not None:
+                decode(name, before)
+            after = None if text is None else to_bytes(text, before)
+            changes.append(Change(name, before, after, None if version is None else version.mode))
+        return changes
+
+    # -- tests ----------------------------------------------------------------------------------
+
+    async def run_tests(self, path: str, tests: Sequence[str]) -> TestReport:
+        """Run these test files in the sandbox, on a copy of the workspace."""
+        digest = digest_of(["tests", list(tests), list(self.test_command or [])])
+        entry = self.journal.recorded(path, digest)
+        if entry is not None:
+            return TestReport.from_dict(entry.result)
+        self.check_stop()
+        sandbox = self.get_sandbox()
+        claim = await self.journal.claim(path, "tests", digest, list(tests))
+        try:
+            with tempfile.TemporaryDirectory(prefix="windlass-", ignore_cleanup_errors=True) as scratch:
+                folder = Path(scratch) / "workspace"
+                folder.mkdir()
+                await self.workspace.materialise(folder)
+                report = await run_tests(sandbox, folder, tests, command=self.test_command)
+        except (SandboxError, WindlassError, OSError) as error:
+            await self.journal.fail(claim, str(error))
+            raise
+        await self.journal.finish(claim, report.to_dict())
+        self.log.emit("tests", {"step_path": path.rsplit("/", 1)[0], **report.to_dict()})
+        return report
+
+    # -- people ---------------------------------------------------------------------------------
+
+    async def ask_a_person(self, question: Question) -> Answer:
+        """A person's answer. Raises WaitingForPerson when nobody is here to give it."""
+        entry = self.journal.recorded(question.path, question.digest)
+        if entry is not None:
+            return Answer(entry.result["action"], entry.result.get("text", ""))
+        self.check_stop()
+        asked = self.journal.last(question.path)
+        if asked is None:
+            self.log.emit(
+                "gate",
+                {
+                    "path": question.path,
+                    "kind": question.kind,
+                    "text": question.text,
+                    "detail": dict(question.detail),
+                    "digest": question.digest,
+                },
+            )
+        answer = None
+        if self.ask_person is not None:
+            await self.log.flush()
+            answer = await self.ask_person(question)
+        if answer is None:
+            raise WaitingForPerson(question)
+        result = {"action": answer.action, "text": answer.text}
+        await self.journal.record(question.path, "answer", question.digest, dict(question.detail), result)
+        self.log.emit("gate", {"path": question.path, "answer": result})
+        return answer
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """One call as the journal names it, whatever number of attempts it takes."""
+
+    path: str
+    step_path: str
+    request: Mapping[str, Any]
+    digest: str
+    messages: Sequence[Message]
+    prompt: Rendered
+    tags: CallTags
+    stream: bool
+
+
+class ModelCaller(Protocol):
+    """Makes a call's attempts, with retries and fallbacks, and journals each."""
+
+    async def call(self, effects: Effects, model: BaseLLMIntegration, call: ModelCall) -> Reply:
+        """A whole reply, journaled."""
+
+
+def json_text(value: Any) -> str:
+    """A JSON value for a prompt or a person."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def spent_so_far(entries: Sequence[Entry]) -> Decimal:
+    """USD that a run's earlier attempts cost. One whose cost is not known counts at its worst case; an
+    attempt that certainly cost nothing was settled with no reservation left."""
+    total = Decimal(0)
+    for entry in entries:
+        if entry.kind != "model":
+            continue
+        if entry.cost_usd is not None:
+            total += entry.cost_usd
+        else:
+            total += entry.reserved_usd or Decimal(0)
+    return total

@@ -1,0 +1,168 @@
+"""What a person gives on the command line, checked and brought into one shape before anything is spent."""
+
+from __future__ import annotations
+
+import glob
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from windlass.errors import InputError, UnsafePath
+from windlass.workspace.names import check_path
+
+#: A requirement longer than this (characters) is not meant to be sent to a model whole.
+MAX_REQUIREMENT = 200_000
+MAX_GIVEN_FILE = 1_000_000
+
+
+@dataclass
+class GivenFiles:
+    """Files by their names in the workspace; ``imports`` holds the texts of those that come from outside."""
+
+    names: list[str] = field(default_factory=list)
+    imports: dict[str, str] = field(default_factory=dict)
+
+
+def read_requirement(given: str, what: str = "requirement") -> str:
+    """The requirement's text: as given, from ``@file``, or from standard input for ``-``."""
+    if given == "-":
+        if sys.stdin.isatty():
+            sys.stderr.write(f"Type the {what}; end with Ctrl-D.\n")
+        text = _decoded(sys.stdin.buffer.read(), "standard input")
+    elif given.startswith("@"):
+        text = read_text(Path(given[1:]))
+    else:
+        text = given
+    if not text.strip():
+        raise InputError(f"The {what} is empty; say what you want, or name a file with @FILE.")
+    if len(text) > MAX_REQUIREMENT:
+        raise InputError(
+            f"The {what} has {len(text):,} characters; at most {MAX_REQUIREMENT:,} can be sent to a model."
+        )
+    return text
+
+
+def read_text(path: Path) -> str:
+    """A text file of the person's. InputError says in one sentence why it cannot be used."""
+    try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; name a file.")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is not a regular file; name a text file.")
+        size = path.stat().st_size
+        if size > MAX_GIVEN_FILE:
+            raise InputError(
+                f"{path} has {size:,} bytes; files of up to {MAX_GIVEN_FILE:,} bytes can be given to a model."
+            )
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"There is no file {path}.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+    return _decoded(data, str(path))
+
+
+def _decoded(data: bytes, name: str) -> str:
+    if b"\0" in data[:8192]:
+        raise InputError(f"{name} is a binary file; only text can be given to a model.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 text (byte {error.start}); convert it first.") from None
+
+
+def workspace_folder(given: str | None, title: str) -> tuple[str, bool]:
+    """The workspace's address, and whether its folder must be made.
+
+    Without one: a new folder below the current one, named after the title.
+    """
+    if given is not None and "://" in given:
+        return given, False
+    if given is None:
+        words = re.findall(r"[a-z0-9]+", title.lower())[:5]
+        base = "-".join(words)[:40].strip("-") or "windlass-run"
+        folder = Path.cwd() / base
+        number = 1
+        while folder.exists():
+            number += 1
+            folder = Path.cwd() / f"{base}-{number}"
+        return str(folder), True
+    folder = Path(given).expanduser().absolute()
+    if folder.is_file() or (folder.exists() and not folder.is_dir()):
+        raise InputError(f"The workspace {given} is a file; name a folder.")
+    if not folder.exists():
+        raise InputError(
+            f"The workspace {given} does not exist; make it first, or leave --workspace out for a new folder."
+        )
+    return str(folder.resolve()), False
+
+
+def given_files(patterns: Iterable[str], workspace: str, *, must_exist: bool, what: str) -> GivenFiles:
+    """Names in the workspace for what was given: paths, folders of tests, or patterns.
+
+    A path is looked for in the workspace first, then from the current folder; a file outside the workspace is
+    brought in under its own name.
+    """
+    root = None if "://" in workspace else Path(workspace)
+    found = GivenFiles()
+    for pattern in patterns:
+        for path in _expand(pattern, root, what):
+            name, text = _place(path, root, must_exist=must_exist, what=what)
+            if text is not None:
+                if found.imports.get(name, text) != text:
+                    raise InputError(f"Two given files would both be {name} in the workspace; rename one.")
+                found.imports[name] = text
+            if name not in found.names:
+                found.names.append(name)
+    return found
+
+
+def _expand(pattern: str, root: Path | None, what: str) -> Sequence[Path]:
+    if not pattern.strip():
+        raise InputError(f"An empty name was given with --{what}; name a file.")
+    bases = [base for base in (root, Path.cwd()) if base is not None]
+    if any(c in pattern for c in "*?[") and not any((base / pattern).exists() for base in bases):
+        for base in bases:
+            # glob.glob takes absolute and relative patterns alike, which Path.glob does not.
+            hits = sorted(glob.glob(str(base / pattern), recursive=True))  # noqa: PTH207
+            files = [Path(hit) for hit in hits if Path(hit).is_file()]
+            if files:
+                return files
+        raise InputError(f"No file matches {pattern!r} (given with --{what}).")
+    for base in bases:
+        here = base / pattern
+        if here.is_dir():
+            if what != "tests":
+                raise InputError(
+                    f"{pattern} is a folder; name files with --{what}, or a pattern such as '{pattern}/**/*.py'."
+                )
+            tests = sorted({*here.rglob("test_*.py"), *here.rglob("*_test.py")})
+            if not tests:
+                raise InputError(f"The folder {pattern} holds no test_*.py or *_test.py file.")
+            return tests
+        if here.exists():
+            return [here]
+    return [Path(pattern)]
+
+
+def _place(path: Path, root: Path | None, *, must_exist: bool, what: str) -> tuple[str, str | None]:
+    whole = path if path.is_absolute() or path.exists() else (root or Path.cwd()) / path
+    inside = root is not None and whole.absolute().is_relative_to(root)
+    exists = whole.exists()
+    if not exists and (must_exist or not inside):
+        raise InputError(f"There is no file {path} (given with --{what}).")
+    if inside and root is not None:
+        name = whole.absolute().relative_to(root).as_posix()
+        if exists:
+            read_text(whole)
+        return _checked(name, what), None
+    return _checked(path.name, what), read_text(whole)
+
+
+def _checked(name: str, what: str) -> str:
+    try:
+        return check_path(name)
+    except UnsafePath as error:
+        raise InputError(f"--{what}: {error}") from None

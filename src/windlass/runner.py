@@ -1,0 +1,200 @@
+"""Runs one run: takes ownership, keeps it, walks the workflow to its end, and records how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from windlass.effects import Effects, StopSignal
+from windlass.errors import JournalMismatch, LeaseLost, StoreError, WindlassError
+from windlass.events import Event, Listener, WorkflowStatus
+from windlass.ids import generate_id
+from windlass.journal import Entry, EntryState, Journal, Lease, RunJournal, RunRecord
+from windlass.plan import EventLog
+from windlass.prompt import PromptStore, PromptUsage, Source
+from windlass.workflow import StepWorkflow
+
+#: How long a run stays owned without a sign of life, and how often its owner gives one (seconds).
+LEASE_SECONDS = 30.0
+HEARTBEAT_SECONDS = 5.0
+
+_ENDED = {WorkflowStatus.Success, WorkflowStatus.Failure, WorkflowStatus.Cancelled}
+
+BuildWorkflow = Callable[[RunRecord], StepWorkflow[Any]]
+BuildEffects = Callable[[RunRecord, RunJournal, EventLog, StopSignal], Awaitable[Effects]]
+
+
+def owner_name() -> str:
+    """This process, for people who ask who holds a run."""
+    return f"{platform.node() or 'host'}:{os.getpid()}:{generate_id()[-4:]}"
+
+
+@dataclass
+class Runner:
+    """Runs and resumes runs of one journal. A run that is resumed is replayed: what its journal holds is not
+    done again."""
+
+    journal: Journal
+    prompts: PromptStore
+    build_workflow: BuildWorkflow
+    build_effects: BuildEffects
+    listeners: list[Listener] = field(default_factory=list)
+    stop: StopSignal = field(default_factory=StopSignal)
+    owner: str = field(default_factory=owner_name)
+
+    async def run(self, run_id: str) -> RunRecord:
+        """Run ``run_id`` to its end, or as far as it goes; its record then.
+
+        Raises RunOwnedElsewhere, LeaseLost, StoreError, JournalMismatch, and InputError from building its
+        parts; a failing step is no exception but the status Failure.
+        """
+        lease = await self.journal.acquire(run_id, self.owner, ttl=LEASE_SECONDS)
+        heartbeat = asyncio.create_task(self._heartbeat(lease))
+        log: EventLog | None = None
+        try:
+            record = await self.journal.get_run(lease.run_id)
+            earlier = await self.journal.events(lease.run_id)
+            workflow = self.build_workflow(record)
+            await self._check_definition(record, workflow, lease)
+            log = EventLog(
+                lease.run_id,
+                self.journal,
+                lease,
+                workflow_name=workflow.title,
+                listeners=self.listeners,
+                earlier=earlier,
+            )
+            journal = await RunJournal.open(self.journal, lease)
+            effects = await self.build_effects(record, journal, log, self.stop)
+            workflow.attach(effects)
+            await self.journal.update_run(lease, status=WorkflowStatus.Started, error=None, finished_at=None)
+            log.run_status(WorkflowStatus.Started, workflow=record.workflow, title=record.title)
+            self._tell_unknown(journal, log, earlier)
+            return await self._walk(workflow, lease, log, journal, heartbeat)
+        finally:
+            heartbeat.cancel()
+            await asyncio.gather(heartbeat, return_exceptions=True)
+            if log is not None:
+                await log.close()
+            await self.journal.release(lease)
+
+    async def _walk(
+        self,
+        workflow: StepWorkflow[Any],
+        lease: Lease,
+        log: EventLog,
+        journal: RunJournal,
+        heartbeat: asyncio.Task[None],
+    ) -> RunRecord:
+        walk = asyncio.create_task(workflow.start_workflow())
+        try:
+            # A lost lease ends the walk at once: nothing it did from then on could be kept.
+            await asyncio.wait({walk, heartbeat}, return_when=asyncio.FIRST_COMPLETED)
+            if not walk.done():
+                walk.cancel()
+                await asyncio.gather(walk, return_exceptions=True)
+                heartbeat.result()
+            status = walk.result()
+        except JournalMismatch as error:
+            workflow.error, workflow.status = error, WorkflowStatus.Failure
+            status = workflow.status
+        finally:
+            walk.cancel()
+            await asyncio.gather(walk, return_exceptions=True)
+        failure = workflow.error
+        sentence = None if failure is None else _sentence(failure)
+        await log.flush()
+        changes: dict[str, Any] = {"status": status, "summary": workflow.summary, "error": sentence}
+        if status in _ENDED:
+            changes["finished_at"] = time.time()
+            await self._credit(journal, status)
+        await self.journal.update_run(lease, **changes)
+        log.run_status(status, summary=workflow.summary, error=sentence)
+        await log.flush()
+        return await self.journal.get_run(lease.run_id)
+
+    async def _heartbeat(self, lease: Lease) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            try:
+                record = await self.journal.renew(lease, ttl=LEASE_SECONDS)
+            except LeaseLost:
+                raise
+            except StoreError:
+                # The database is away; the lease lives on for a while and the next beat tries again.
+                continue
+            if record.cancel_requested and not self.stop.requested:
+                self.stop.cancel = True
+                self.stop.requested = True
+
+    async def _check_definition(self, record: RunRecord, workflow: StepWorkflow[Any], lease: Lease) -> None:
+        now = workflow.definition_hash()
+        pinned = record.pins.get("definition")
+        if pinned is None:
+            await self.journal.update_run(lease, pins={**record.pins, "definition": now})
+        elif pinned != now:
+            raise JournalMismatch(
+                f"Run {record.run_id} was started with other steps than this Windlass has; "
+                f"start again from where they agree with: windlass fork {record.run_id} --from PATH"
+            )
+
+    def _tell_unknown(self, journal: RunJournal, log: EventLog, earlier: Iterable[Event]) -> None:
+        told = {e.payload.get("unknown") for e in earlier if e.name == "notice"}
+        for entry in journal.all.values():
+            mark = f"{entry.path}#{entry.attempt}"
+            if entry.kind == "model" and entry.state is EntryState.UNKNOWN and mark not in told:
+                log.notice(
+                    f"The call at {entry.path} was under way when the run was cut off: it may have been paid. Its "
+                    "worst case counts in the budget, and it is asked again.",
+                    unknown=mark,
+                )
+
+    async def _credit(self, journal: RunJournal, status: WorkflowStatus) -> None:
+        """Tell the prompt store which versions this run used, and how it ended."""
+        outcome = {
+            WorkflowStatus.Success: "pass",
+            WorkflowStatus.Failure: "fail",
+            WorkflowStatus.Cancelled: "cancelled",
+        }[status]
+        usages = []
+        for entry in journal.all.values():
+            if entry.kind == "model" and entry.state is EntryState.DONE and entry.template_sha256:
+                template = await self.journal.get_blob(entry.template_sha256)
+                usages.append(usage_of(entry, template.decode()))
+        await asyncio.to_thread(self._record_usages, usages, journal.lease.run_id, outcome)
+
+    def _record_usages(self, usages: list[PromptUsage], run_id: str, outcome: Any) -> None:
+        for usage in usages:
+            self.prompts.record_usage(usage)
+        self.prompts.record_outcome(run_id, outcome)
+
+
+def usage_of(entry: Entry, template: str) -> PromptUsage:
+    """What a finished model call tells the prompt store."""
+    took = None if entry.finished_at is None else int((entry.finished_at - entry.started_at) * 1000)
+    return PromptUsage(
+        run_id=entry.run_id,
+        step_path=entry.path.rpartition("/")[0],
+        call_path=entry.path,
+        prompt_name=entry.prompt_name or "",
+        version_no=entry.prompt_version,
+        template=template,
+        rendered=entry.request["messages"][0]["content"],
+        provenance=cast("Source", entry.provenance or "db"),
+        model=entry.model,
+        tokens_in=entry.input_tokens,
+        tokens_out=entry.output_tokens,
+        cost_micro=None if entry.cost_usd is None else int(entry.cost_usd * 1_000_000),
+        latency_ms=took,
+    )
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, WindlassError):
+        return str(error)
+    return f"Unexpected {type(error).__name__}: {error}"
