@@ -47,6 +47,8 @@ T = TypeVar("T")
 
 _ADDRESS = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?", re.IGNORECASE)
 
+_STATUS = re.compile(r"status code: (\d{3})")
+
 #: Option name -> the environment variables it may come from, first one first.
 OPTIONS = {
     "access_key_id": ("AWS_ACCESS_KEY_ID",),
@@ -85,7 +87,9 @@ class ObjectStoreWorkspace:
                 self._prefix = check_path(self._prefix)
             except UnsafePath as error:
                 raise ConfigError(f"The prefix of {url!r} cannot be used: {error.reason}.") from None
-        self._store = _connect(self._bucket, self._prefix, _chosen(options, environ or {}))
+        chosen = _chosen(options, environ or {})
+        self._endpoint = chosen.get("endpoint", "Amazon S3")
+        self._store = _connect(self._bucket, self._prefix, chosen)
 
     @property
     def location(self) -> str:
@@ -323,14 +327,23 @@ class ObjectStoreWorkspace:
         text = str(error)
         if "NoSuchBucket" in text:
             return f"the bucket {self._bucket} does not exist; create it or name another"
-        if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
-            return f"{self.location} refuses these credentials; check the key, the secret and the bucket's policy"
+        found = _STATUS.search(text)
+        status = found[1] if found else ""
+        if isinstance(
+            error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError
+        ) or status in (
+            "401",
+            "403",
+        ):
+            return "the object store refuses these credentials; check the key, the secret and the bucket's policy"
         if isinstance(error, exceptions.InvalidPathError):
             return f"{self.location} holds an object whose name is no path; remove it or use another prefix"
         if isinstance(error, OSError) and error.strerror:
             return f"the copy cannot be written: {error.strerror}"
-        # The rest of the client's text is a debug dump, and XML that can repeat an access key id.
-        return f"the object store did not answer as expected ({text.partition(chr(10))[0].partition('<')[0][:200].strip()})"
+        # The client's own text is a debug dump with XML that can repeat an access key id.
+        if status:
+            return f"the object store answered with status {status}; try again later"
+        return f"the object store at {self._endpoint} cannot be reached; check the endpoint and the network"
 
 
 def _folder_of(path: str) -> str:
