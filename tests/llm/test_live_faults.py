@@ -120,12 +120,33 @@ async def test_a_broken_reply_is_unavailable_and_maybe_paid(kind: str, stream: b
 
 
 @both
-@pytest.mark.parametrize("kind", ["drop", "reset", "malformed", "error_event", "empty", "clean_end", "cut"])
+@pytest.mark.parametrize("kind", ["drop", "reset", "malformed", "error_event", "clean_end", "cut"])
 async def test_faults_before_the_first_word(kind: str, stream: bool) -> None:
     error = await fails(fault(kind), stream=stream)
     assert isinstance(error, ModelUnavailable | TruncatedReply)
     assert error.maybe_paid
     assert isinstance(error, ModelUnavailable) or not error.at_limit
+
+
+@both
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}",
+        "",
+        "[]",
+        "null",
+        '{"choices": []}',
+        '{"choices": null}',
+        '{"choices": [{}]}',
+        "<html>hello</html>",
+        '{"id": "1", "object": "x", "created": 1, "model": "m", "choices": [{"index": 0, "message": null}]}',
+    ],
+)
+async def test_nonsense_with_status_200_is_unavailable(body: str, stream: bool) -> None:
+    error = await fails(fault("raw", body=body), stream=stream)
+    assert isinstance(error, ModelUnavailable | TruncatedReply)
+    assert error.maybe_paid
 
 
 @both

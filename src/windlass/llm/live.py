@@ -169,7 +169,8 @@ class LiveModel(BaseLLMIntegration):
             raise
         except Exception as error:
             # Every provider's SDK lets other exceptions through when a server sends nonsense. Whatever it is, the call
-            # was made and failed, may have been paid for, and belongs in the journal. `from None`: their messages may quote headers and keys.
+            # was made and failed, may have been paid for, and belongs in the journal. `from None`: their messages may
+            # quote headers and keys.
             raise self._tell.translate(error, "".join(said)) from None
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -87,9 +88,9 @@ class Asker:
         try, raises the last model's error, which then says how often it was tried.
         """
         call = _Call(self, messages, attempts, tags, on_text)
-        for candidate in (model, *model.fallbacks):
-            last = candidate is (model, *model.fallbacks)[-1]
-            reply = await call.ask(candidate, has_fallback=not last)
+        candidates = [model, *model.fallbacks]
+        for place, candidate in enumerate(candidates, start=1):
+            reply = await call.ask(candidate, has_fallback=place < len(candidates))
             if reply is not None:
                 return reply
         raise call.gave_up()
@@ -155,8 +156,9 @@ class _Call:
         assert error is not None
         if self.number == 1:
             return error
-        error.args = (f"{error} Tried {self.number} times.",)
-        return error
+        told = copy.copy(error)
+        told.args = (f"{error} Tried {self.number} times.",)
+        return told
 
 
 def _may_pass(error: ModelError) -> bool:

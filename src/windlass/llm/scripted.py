@@ -123,7 +123,7 @@ def load_session(name: str) -> Session:
         raise UnknownModel(
             f"There is no scripted session {name!r}: neither a file nor a bundled session ({known})."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnknownModel(f"The scripted session {name!r} cannot be read: {error!r}.") from error
 
 
@@ -143,7 +143,9 @@ def message_digest(messages: Sequence[Message]) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
-def _session(data: Mapping[str, Any]) -> Session:
+def _session(data: Any) -> Session:
+    if not isinstance(data, dict):
+        raise ValueError("a session is a JSON object")
     label = data.get("label", LABEL)
     if label != LABEL:
         raise ValueError(f"label must be {LABEL!r}")

@@ -13,11 +13,9 @@ from urllib.parse import unquote
 
 #: ``stall``: never goes on. ``clean_end``: the stream ends properly but without a finish_reason. ``cut``: the same,
 #: in the middle of a line. ``drop``: the connection is closed in the middle. ``reset``: the same, with a TCP reset.
-#: ``malformed``: JSON that does not parse. ``empty``: the body ``{}``. ``error_event``: an error object inside an
-#: open stream.
-FaultKind = Literal[
-    "status", "stall", "clean_end", "cut", "drop", "reset", "malformed", "empty", "error_event"
-]
+#: ``malformed``: JSON that does not parse. ``raw``: ``body`` with status 200, as it is. ``error_event``: an error
+#: object inside an open stream.
+FaultKind = Literal["status", "stall", "clean_end", "cut", "drop", "reset", "malformed", "raw", "error_event"]
 
 
 @dataclass(frozen=True)
@@ -120,6 +118,7 @@ class Fault:
     retry_after: str | None = None
     message: str = "the test server fails on purpose"
     code: str | None = None
+    body: str = "{}"
     after_chunks: int = 0
     answer: Answer = field(
         default_factory=lambda: Answer("This text comes before the fault and is not complete.")
