@@ -13,21 +13,36 @@ from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Insert, Update, bindparam, insert, literal, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Insert,
+    Update,
+    bindparam,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from windlass.errors import JournalError, NotFound, RunOwnedElsewhere
+from windlass.errors import JournalError, NotFound, RunOwnedElsewhere, StoreError
 from windlass.events import Event, WorkflowStatus
 from windlass.journal.base import Entry, EntryState, Lease, RunRecord
 from windlass.store import cleanup
 from windlass.store import journal_reads as reads
 from windlass.store.base import Database
 from windlass.store.cleanup import Collected
-from windlass.store.journal_rows import RUN_CHANGES, entry_row, event_row, run_row
+from windlass.store.journal_rows import RUN_CHANGES, entry_row, event_row, run_record, run_row
 from windlass.store.runs import blobs, run_blobs, run_entries, run_events, runs
-from windlass.store.values import Parcel, compress, dump_json
-from windlass.store.writer import Write, writer_of
+from windlass.store.values import Parcel, compress, dump_json, dump_value
+from windlass.store.writer import Write, lease_lost, writer_of
 
 T = TypeVar("T")
 
@@ -57,18 +72,30 @@ class _Statements:
             )
             .values(partial=bindparam("text"))
         )
-        self.release: Update = (
+        self.add_run: Insert = insert(runs)
+        lease_until = func.coalesce(runs.c.lease_until, 0.0)
+        lasting: dict[str, Any] = {"lease_until": bindparam("until"), "lease_ttl": bindparam("ttl")}
+        of_run = runs.c.run_id == bindparam("of_run")
+        held = (of_run, runs.c.owner == bindparam("of_owner"), runs.c.epoch == bindparam("of_epoch"))
+        now: ColumnElement[float] = bindparam("now", type_=Double())
+        #: Decides and takes in one statement, so that of two processes one finds the other's lease.
+        self.take: ReturningUpdate[Any] = (
             update(runs)
             .where(
-                runs.c.run_id == bindparam("of_run"),
-                runs.c.owner == bindparam("of_owner"),
-                runs.c.epoch == bindparam("of_epoch"),
+                of_run,
+                or_(runs.c.owner.is_(None), runs.c.owner == bindparam("to_owner"), ~(lease_until > now)),
             )
-            .values(owner=None, lease_until=None, lease_ttl=None)
+            .values(owner=bindparam("to_owner"), epoch=runs.c.epoch + 1, **lasting)
+            .returning(runs.c.epoch)
         )
-        self.cancel: Update = (
-            update(runs).where(runs.c.run_id == bindparam("of_run")).values(cancel_requested=True)
+        self.shorten: Update = (
+            update(runs)
+            .where(of_run, runs.c.lease_until > runs.c.lease_ttl + now)
+            .values(lease_until=runs.c.lease_ttl + now)
         )
+        self.extend: ReturningUpdate[Any] = update(runs).where(*held).values(**lasting).returning(runs)
+        self.release: Update = update(runs).where(*held).values(owner=None, lease_until=None, lease_ttl=None)
+        self.cancel: Update = update(runs).where(of_run).values(cancel_requested=True)
 
 
 @cache
@@ -103,14 +130,18 @@ class SqlJournal:
     # Runs.
 
     async def create_run(self, run: RunRecord) -> None:
-        await self._writer.call(lambda connection: self._insert_run(connection, run))
+        try:
+            await self._writer.write(
+                None, [Write(self._sql.add_run, ("run", run.run_id), self._new_row(run))]
+            )
+        except StoreError as error:
+            if isinstance(error.__cause__, IntegrityError):
+                raise JournalError(f"There is a run {run.run_id} already.") from error
+            raise
 
-    def _insert_run(self, connection: Connection, run: RunRecord) -> None:
-        if reads.find_run(connection, run.run_id) is not None:
-            raise JournalError(f"There is a run {run.run_id} already.")
-        now = self._now(connection)
-        kept = run.evolve(created_at=run.created_at or now, updated_at=run.updated_at or now)
-        connection.execute(insert(runs), run_row(kept))
+    def _new_row(self, run: RunRecord) -> dict[str, Any]:
+        now = self._wall()
+        return run_row(run.evolve(created_at=run.created_at or now, updated_at=run.updated_at or now))
 
     async def get_run(self, run_id: str) -> RunRecord:
         return await self._read(lambda connection: reads.get_run(connection, run_id))
@@ -129,14 +160,18 @@ class SqlJournal:
         await self._writer.write(lease, [write])
 
     async def request_cancel(self, run_id: str) -> None:
-        run_id = (await self.get_run(run_id)).run_id
-        await self._writer.write(None, [Write(self._sql.cancel, ("run", run_id), {"of_run": run_id})])
+        def ask(connection: Connection) -> None:
+            connection.execute(self._sql.cancel, {"of_run": reads.get_run(connection, run_id).run_id})
+
+        await self._writer.call(ask, savepoint=False)
 
     async def fork(self, run_id: str, new_run: RunRecord, *, keep: Sequence[str]) -> None:
         def copy(connection: Connection) -> None:
             if reads.find_run(connection, run_id) is None:
                 raise NotFound(f"No run is called {run_id!r}.")
-            self._insert_run(connection, new_run)
+            if reads.find_run(connection, new_run.run_id) is not None:
+                raise JournalError(f"There is a run {new_run.run_id} already.")
+            connection.execute(self._sql.add_run, self._new_row(new_run))
             kept = set(keep)
             done = run_entries.c.state == EntryState.DONE.value
             found = select(run_entries.c.id, run_entries.c.path).where(run_entries.c.run_id == run_id, done)
@@ -177,42 +212,36 @@ class SqlJournal:
     # Leases.
 
     async def acquire(self, run_id: str, owner: str, *, ttl: float = 30.0) -> Lease:
-        run_id = (await self.get_run(run_id)).run_id
-        taken = await self._writer.call(lambda connection: self._take(connection, run_id, owner, ttl))
-        if isinstance(taken, str):
-            raise RunOwnedElsewhere(f"Run {run_id} is being worked on by {taken}.")
+        taken = await self._writer.call(lambda c: self._take(c, run_id, owner, ttl), savepoint=False)
+        if isinstance(taken, RunRecord):
+            raise RunOwnedElsewhere(f"Run {taken.run_id} is being worked on by {taken.owner}.")
         return taken
 
-    def _take(self, connection: Connection, run_id: str, owner: str, ttl: float) -> Lease | str:
-        """The lease, or who holds it."""
-        held = connection.execute(
-            select(runs.c.owner, runs.c.epoch, runs.c.lease_until, runs.c.lease_ttl)
-            .where(runs.c.run_id == run_id)
-            .with_for_update(key_share=True)
-        ).one_or_none()
-        if held is None:
-            raise NotFound(f"No run is called {run_id!r}.")
+    def _take(self, connection: Connection, run_id: str, owner: str, ttl: float) -> Lease | RunRecord:
+        """The lease, or the run that another holds."""
         now = self._now(connection)
-        this_run = update(runs).where(runs.c.run_id == run_id)
-        if held.owner not in (None, owner) and (held.lease_until or 0) > now:
-            # No lease is longer than its ttl: one that seems so was written before the clock jumped
-            # back. A living owner renews it in time, a dead one must not keep the run for the jump.
-            if held.lease_ttl is not None and held.lease_until > now + held.lease_ttl:
-                connection.execute(this_run.values(lease_until=now + held.lease_ttl))
-            return str(held.owner)
-        epoch = held.epoch + 1
-        connection.execute(this_run.values(owner=owner, epoch=epoch, lease_until=now + ttl, lease_ttl=ttl))
-        return Lease(run_id, owner, epoch)
+        values = {"of_run": run_id, "to_owner": owner, "now": now, "until": now + ttl, "ttl": ttl}
+        epoch = connection.execute(self._sql.take, values).scalar()
+        if epoch is not None:
+            return Lease(run_id, owner, epoch)
+        run = reads.get_run(connection, run_id)
+        if run.run_id != run_id:
+            return self._take(connection, run.run_id, owner, ttl)
+        # No lease is longer than its ttl: one that seems so was written before the clock jumped back.
+        # A living owner renews it in time; a dead one must not keep the run until the clock is there.
+        connection.execute(self._sql.shorten, {"of_run": run_id, "now": now})
+        return run
 
     async def renew(self, lease: Lease, *, ttl: float = 30.0) -> RunRecord:
-        def extend(connection: Connection) -> RunRecord:
-            until = self._now(connection) + ttl
-            connection.execute(
-                update(runs).where(runs.c.run_id == lease.run_id).values(lease_until=until, lease_ttl=ttl)
-            )
-            return reads.get_run(connection, lease.run_id)
+        return await self._writer.call(lambda c: self._extend(c, lease, ttl), savepoint=False)
 
-        return await self._writer.call(extend, lease=lease)
+    def _extend(self, connection: Connection, lease: Lease, ttl: float) -> RunRecord:
+        values = {"of_run": lease.run_id, "of_owner": lease.owner, "of_epoch": lease.epoch}
+        values |= {"until": self._now(connection) + ttl, "ttl": ttl}
+        row = connection.execute(self._sql.extend, values).mappings().one_or_none()
+        if row is None:
+            raise lease_lost(lease)
+        return run_record(row)
 
     async def release(self, lease: Lease) -> None:
         values = {"of_run": lease.run_id, "of_owner": lease.owner, "of_epoch": lease.epoch}
@@ -224,10 +253,16 @@ class SqlJournal:
         return await self._read(lambda connection: reads.entries(connection, run_id))
 
     async def claim(self, lease: Lease, entry: Entry) -> None:
-        parcel = Parcel()
-        row = entry_row(entry.evolve(run_id=lease.run_id), parcel)
-        write = Write(self._sql.put_entry, ("entry", lease.run_id, entry.path, entry.attempt), row)
-        await self._write(lease, [write], parcel)
+        # Spelled out now, so that it is kept as it is now; what takes longer is the writer's work.
+        request, result = dump_value(entry.request), dump_value(entry.result)
+
+        def prepare() -> list[Write]:
+            parcel = Parcel()
+            row = entry_row(lease.run_id, entry, parcel.pack(request), parcel.pack(result))
+            key = ("entry", lease.run_id, entry.path, entry.attempt)
+            return [*self._blob_writes(lease.run_id, parcel), Write(self._sql.put_entry, key, row)]
+
+        await self._writer.write(lease, prepare=prepare)
 
     async def settle(self, lease: Lease, entry: Entry) -> None:
         await self.claim(lease, entry)
@@ -238,25 +273,31 @@ class SqlJournal:
         await self._writer.write(lease, [Write(self._sql.save_partial, key, values)])
 
     async def answer(self, run_id: str, entry: Entry) -> None:
-        run_id = (await self.get_run(run_id)).run_id
-        parcel = Parcel()
-        row = entry_row(entry.evolve(run_id=run_id), parcel)
+        request, result = dump_value(entry.request), dump_value(entry.result)
 
         def add(connection: Connection) -> None:
-            if reads.find_run(connection, run_id) is None:
-                raise NotFound(f"No run is called {run_id!r}.")
+            run = reads.get_run(connection, run_id)
+            parcel = Parcel()
+            row = entry_row(run.run_id, entry, parcel.pack(request), parcel.pack(result))
             if connection.execute(self._sql.add_answer, row).rowcount == 0:
-                raise JournalError(f"Run {run_id} has its answer at {entry.path} already.")
-            for write in self._blob_writes(run_id, parcel):
+                raise JournalError(f"Run {run.run_id} has its answer at {entry.path} already.")
+            for write in self._blob_writes(run.run_id, parcel):
                 connection.execute(write.statement, write.values)
 
-        await self._writer.call(add)
+        await self._writer.call(add, savepoint=False)
 
     async def append_events(self, lease: Lease, events: Sequence[Event]) -> None:
-        parcel = Parcel()
-        rows = [event_row(event, parcel) | {"run_id": lease.run_id} for event in events]
-        writes = [Write(self._sql.add_event, ("event", row["run_id"], row["seq"]), row) for row in rows]
-        await self._write(lease, writes, parcel)
+        payloads = [dump_value(dict(event.payload)) for event in events]
+
+        def prepare() -> list[Write]:
+            parcel = Parcel()
+            writes = []
+            for event, payload in zip(events, payloads, strict=True):
+                row = event_row(lease.run_id, event, parcel.pack(payload))
+                writes.append(Write(self._sql.add_event, ("event", lease.run_id, event.seq), row))
+            return [*self._blob_writes(lease.run_id, parcel), *writes]
+
+        await self._writer.write(lease, prepare=prepare)
 
     async def events(self, run_id: str, *, since: int = 0, limit: int = 100_000) -> list[Event]:
         return await self._read(lambda connection: reads.events(connection, run_id, since, limit))
@@ -264,7 +305,7 @@ class SqlJournal:
     async def put_blobs(self, lease: Lease, blobs: Sequence[bytes]) -> list[str]:
         parcel = Parcel()
         keys = [parcel.add(blob).hex() for blob in blobs]
-        await self._write(lease, [], parcel)
+        await self._writer.write(lease, prepare=lambda: self._blob_writes(lease.run_id, parcel))
         return keys
 
     async def get_blob(self, sha256: str) -> bytes:
@@ -284,13 +325,6 @@ class SqlJournal:
                 return query(connection)
 
         return await asyncio.to_thread(work)
-
-    async def _write(self, lease: Lease, writes: Sequence[Write], parcel: Parcel) -> None:
-        if not parcel.blobs:
-            await self._writer.write(lease, writes)
-            return
-        # Deflating large texts would hold up the event loop; the writer's thread does it.
-        await self._writer.write(lease, writes, prepare=lambda: self._blob_writes(lease.run_id, parcel))
 
     def _blob_writes(self, run_id: str, parcel: Parcel) -> list[Write]:
         writes = []

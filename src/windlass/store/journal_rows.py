@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping
 
 from windlass.events import Event, WorkflowStatus
 from windlass.journal.base import Entry, EntryState, RunRecord
-from windlass.store.values import Parcel, dump_json, load_json, unpack
+from windlass.store.values import dump_json, load_json, unpack
 
 _NANO = Decimal(1_000_000_000)
 
@@ -95,17 +95,17 @@ def run_record(row: RowMapping) -> RunRecord:
     )
 
 
-def entry_row(entry: Entry, parcel: Parcel) -> dict[str, Any]:
-    """The row that keeps an attempt; long texts of its request and result go into ``parcel``."""
+def entry_row(run_id: str, entry: Entry, request: str | None, result: str | None) -> dict[str, Any]:
+    """The row that keeps an attempt, given the column texts of its request and result."""
     return {
-        "run_id": entry.run_id,
+        "run_id": run_id,
         "path": entry.path,
         "attempt": entry.attempt,
         "kind": entry.kind,
         "digest": entry.digest,
         "state": entry.state.value,
-        "request": parcel.pack(entry.request),
-        "result": parcel.pack(entry.result),
+        "request": request,
+        "result": result,
         "partial": None if entry.partial is None else dump_json(entry.partial),
         "error": plain_text(entry.error),
         "model": entry.model,
@@ -153,13 +153,13 @@ def entry_record(row: RowMapping, texts: Mapping[str, str]) -> Entry:
     )
 
 
-def event_row(event: Event, parcel: Parcel) -> dict[str, Any]:
-    """The row that keeps an event."""
+def event_row(run_id: str, event: Event, payload: str | None) -> dict[str, Any]:
+    """The row that keeps an event, given the column text of its payload."""
     return {
-        "run_id": event.run_id,
+        "run_id": run_id,
         "seq": event.seq,
         "name": event.name,
-        "payload": parcel.pack(dict(event.payload)),
+        "payload": payload,
         "at": event.at,
     }
 

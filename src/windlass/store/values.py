@@ -1,6 +1,6 @@
 """JSON values on their way into rows and back: long texts are kept once, by hash, beside the row.
 
-A row holds the value with every text of 512 bytes or more replaced by ``{"$text": SHA-256}``; the text
+A row holds the value with every text of 1024 bytes or more replaced by ``{"$text": SHA-256}``; the text
 itself is a blob. The same file content in a request, a reply, an event and a workspace change is one blob.
 An object of the caller's that looks like such a pointer is wrapped as ``{"$as-is": object}``.
 """
@@ -14,7 +14,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 #: Bytes from which a text, or what is left of a value without its long texts, is kept beside the row.
-INLINE_BYTES = 512
+INLINE_BYTES = 1024
+
+#: Bytes from which deflating is worth its time.
+_DEFLATE_BYTES = 2048
 
 _TEXT = "$text"
 _JSON = "$json"
@@ -22,19 +25,28 @@ _AS_IS = "$as-is"
 _MARKS = frozenset({_TEXT, _JSON, _AS_IS})
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def dump_json(value: Any) -> str:
     """Compact JSON that every database takes as text. Raises TypeError for what JSON cannot hold."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate, which only the escaped spelling can carry
-        return json.dumps(value, separators=(",", ":"))
+    text = _encode(value)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # a lone surrogate, which only the escaped spelling can carry
+            return json.dumps(value, separators=(",", ":"))
     return text
 
 
 def load_json(text: str) -> Any:
     """The value that :func:`dump_json` wrote."""
     return json.loads(text)
+
+
+def dump_value(value: Any) -> str | None:
+    """:func:`dump_json`, but None for None, which reads back as None."""
+    return None if value is None else dump_json(value)
 
 
 class Parcel:
@@ -49,14 +61,14 @@ class Parcel:
         self.blobs[key] = content
         return key
 
-    def pack(self, value: Any) -> str | None:
-        """The column text of a JSON value; None for None, which reads back as None."""
-        if value is None:
-            return None
-        text = dump_json(self._without_long_texts(value))
-        if len(text) < 4 * INLINE_BYTES:
+    def pack(self, text: str | None) -> str | None:
+        """The column text of a value, given as :func:`dump_json` wrote it."""
+        if text is None or (len(text) < INLINE_BYTES and '{"$' not in text):
             return text
-        return dump_json({_JSON: self.add(text.encode()).hex()})
+        packed = dump_json(self._without_long_texts(json.loads(text)))
+        if len(packed) < 4 * INLINE_BYTES:
+            return packed
+        return dump_json({_JSON: self.add(packed.encode()).hex()})
 
     def _without_long_texts(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -67,10 +79,10 @@ class Parcel:
             except UnicodeEncodeError:
                 return value
             return {_TEXT: self.add(content).hex()} if len(content) >= INLINE_BYTES else value
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             inner = {key: self._without_long_texts(item) for key, item in value.items()}
             return {_AS_IS: inner} if len(inner) == 1 and not _MARKS.isdisjoint(inner) else inner
-        if isinstance(value, list | tuple):
+        if isinstance(value, list):
             return [self._without_long_texts(item) for item in value]
         return value
 
@@ -125,7 +137,7 @@ def _with_long_texts(value: Any, texts: Mapping[str, str]) -> Any:
 
 def compress(content: bytes) -> tuple[str, bytes]:
     """The encoding name and the bytes to store: deflated where that saves a tenth, else as they are."""
-    if len(content) >= INLINE_BYTES:
+    if len(content) >= _DEFLATE_BYTES:
         packed = zlib.compress(content, 1)
         if len(packed) * 10 <= len(content) * 9:
             return "zlib", packed

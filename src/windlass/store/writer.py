@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -55,6 +56,7 @@ class _Item:
     writes: Sequence[Write] = ()
     prepare: Callable[[], Sequence[Write]] | None = None
     action: Callable[[Connection], Any] | None = None
+    savepoint: bool = True
     result: Any = None
     error: BaseException | None = None
 
@@ -95,12 +97,15 @@ class Writer:
         """
         await self._submit(lease=lease, writes=writes, prepare=prepare)
 
-    async def call(self, action: Callable[[Connection], T], *, lease: Lease | None = None) -> T:
+    async def call(
+        self, action: Callable[[Connection], T], *, lease: Lease | None = None, savepoint: bool = True
+    ) -> T:
         """What ``action`` returns, called inside the group's transaction; a WindlassError undoes it alone.
 
-        It may be called again when its group could not be committed.
+        It may be called again when its group could not be committed. ``savepoint`` False is for an action
+        that raises only before it writes.
         """
-        result: T = await self._submit(lease=lease, action=action)
+        result: T = await self._submit(lease=lease, action=action, savepoint=savepoint)
         return result
 
     def post(self, action: Callable[[Connection], Any]) -> None:
@@ -232,10 +237,11 @@ def writer_of(database: Database) -> Writer:
 def check_lease(connection: Connection, lease: Lease) -> None:
     """LeaseLost unless the lease is the newest; it stays so until the transaction ends."""
     if _holders(connection, [lease.run_id]).get(lease.run_id) != (lease.owner, lease.epoch):
-        raise _lease_lost(lease)
+        raise lease_lost(lease)
 
 
-def _lease_lost(lease: Lease) -> LeaseLost:
+def lease_lost(lease: Lease) -> LeaseLost:
+    """What the holder of a void lease is told."""
     return LeaseLost(f"Run {lease.run_id} was taken over by another process; this one stops writing.")
 
 
@@ -247,7 +253,7 @@ def _holders(connection: Connection, run_ids: Sequence[str]) -> dict[str, tuple[
         .order_by(runs.c.run_id)
         .with_for_update(key_share=True)
     )
-    return {run_id: (owner, epoch) for run_id, owner, epoch in connection.execute(query)}
+    return {run_id: (owner, epoch) for run_id, owner, epoch in connection.execute(query).all()}
 
 
 def _write_rows(connection: Connection, items: list[_Item]) -> None:
@@ -259,7 +265,7 @@ def _write_rows(connection: Connection, items: list[_Item]) -> None:
     for item in items:
         lease = item.lease
         if lease is not None and holders.get(lease.run_id) != (lease.owner, lease.epoch):
-            item.error = _lease_lost(lease)
+            item.error = lease_lost(lease)
             continue
         for write in item.writes:
             _batch_for(batches, write).values.append(write.values)
@@ -286,7 +292,7 @@ def _batch_for(batches: list[_Batch], write: Write) -> _Batch:
 def _call(connection: Connection, item: _Item) -> None:
     assert item.action is not None
     try:
-        with connection.begin_nested():
+        with connection.begin_nested() if item.savepoint else nullcontext():
             if item.lease is not None:
                 check_lease(connection, item.lease)
             item.result = item.action(connection)
