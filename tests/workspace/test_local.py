@@ -250,7 +250,7 @@ async def test_a_save_from_elsewhere_in_the_middle_is_never_lost(local: LocalPla
     editor.start()
     refused = 0
     try:
-        for turn in range(40):
+        for turn in range(15):
             before, after = b"%d" % (turn - refused), b"%d" % (turn - refused + 1)
             try:
                 await local.workspace.apply([Change(name, before, after) for name in names])
@@ -270,14 +270,14 @@ async def test_two_processes_take_turns(local: LocalPlace) -> None:
     script = f"""
         workspace = LocalWorkspace({str(local.root)!r})
         async def main():
-            for number in range(40):
+            for number in range(15):
                 await workspace.apply([Change(f"{{sys.argv[1]}}-{{number}}-{{i}}", None, b"x") for i in range(3)])
         asyncio.run(main())
     """
     children = [start(script, str(number)) for number in range(2)]
     for child in children:
         assert child.wait() == 0
-    assert len(local.everything()) == 240
+    assert len(local.everything()) == 90
 
 
 # ---------------------------------------------------------------- sentences

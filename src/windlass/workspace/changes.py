@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 from windlass.errors import UnsafePath, WorkspaceConflict, WorkspaceError
@@ -48,6 +48,16 @@ def is_listable(path: str) -> bool:
         return False
 
 
+def folder_of(path: str) -> str:
+    """The folder a file lies in, ``""`` for the root."""
+    return path.rpartition("/")[0]
+
+
+def name_of(path: str) -> str:
+    """The last component."""
+    return path.rpartition("/")[2]
+
+
 def parents(path: str) -> list[str]:
     """The folders above a file, outermost first: ``a/b/c.py`` gives ``a`` and ``a/b``."""
     parts = path.split("/")
@@ -64,7 +74,7 @@ def checked(changes: Sequence[Change]) -> list[Change]:
     folders: dict[str, str] = {}
     for change in changes:
         path = check_path(change.path)
-        if TEMPORARY.fullmatch(path.rpartition("/")[2]):
+        if TEMPORARY.fullmatch(name_of(path)):
             raise UnsafePath(path, "names of this form are kept for half-written files")
         if change.after is not None and len(change.after) > MAX_FILE_BYTES:
             raise WorkspaceError(
@@ -115,9 +125,14 @@ def conflict(paths: Sequence[str]) -> WorkspaceConflict:
     )
 
 
-def refuse_twin(path: str, component: str, siblings: Iterable[str]) -> None:
-    """Raise UnsafePath when the folder that gets a new ``component`` already holds another spelling of it."""
+def refuse_twin(path: str, component: str, siblings: Set[str]) -> None:
+    """Raise UnsafePath when a folder holds another spelling of ``component``, and not this one.
+
+    On a file system that does not tell the two apart, writing one would change the other.
+    """
+    if component in siblings:
+        return
     key = collision_key(component)
     for sibling in siblings:
-        if sibling != component and collision_key(sibling) == key:
+        if collision_key(sibling) == key:
             raise UnsafePath(path, f"it differs only in case or Unicode form from {sibling!r}, which exists")

@@ -76,13 +76,17 @@ def _walk(root: int, path: str) -> int:
 
 
 def _open_child(folder: int, name: str) -> int:
-    try:
-        return os.open(name, _FOLDER_FLAGS, dir_fd=folder)
-    except NotADirectoryError:
-        # Linux says "not a directory" for a symlink too; callers must tell it from a plain file.
-        if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name) from None
-        raise
+    while True:
+        try:
+            return os.open(name, _FOLDER_FLAGS, dir_fd=folder)
+        except NotADirectoryError:
+            # Linux says "not a directory" for a symlink too; callers must tell it from a plain file.
+            kind = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+            if stat.S_ISLNK(kind):
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name) from None
+            if not stat.S_ISDIR(kind):
+                raise
+            # It was a link and is a folder now: somebody swaps them, so look again.
 
 
 @functools.cache
@@ -162,6 +166,7 @@ class Tree:
 _SENTENCES = {
     errno.ELOOP: "is a symbolic link or lies behind one, and links are never followed",
     errno.EXDEV: "lies outside the workspace",
+    errno.ENOENT: "cannot be used: its folder disappeared meanwhile",
     errno.ENOTDIR: "cannot be there, because a part of its path is a file",
     errno.EISDIR: "is a folder, not a file",
     errno.EACCES: "cannot be used: permission denied",

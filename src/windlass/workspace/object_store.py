@@ -13,9 +13,8 @@ import asyncio
 import contextlib
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
@@ -24,39 +23,28 @@ from windlass.workspace.base import MAX_FILE_BYTES, Applied, Change, FileVersion
 from windlass.workspace.changes import (
     checked,
     conflict,
+    folder_of,
     is_ignored,
     is_listable,
+    name_of,
     parents,
     refuse_twin,
     sort_out,
 )
 from windlass.workspace.copying import MAX_COPIED_FILES, Allowance, prepare_target
 from windlass.workspace.names import check_path
+from windlass.workspace.s3_client import chosen_options, connect, explained
 from windlass.workspace.shielded import to_the_end
 
 if TYPE_CHECKING:
     from obstore import GetResult, ObjectMeta
-    from obstore.store import S3Store
 
-#: Requests under way at once, seconds for one request, and seconds for one request with its retries.
+#: Requests under way at once.
 MAX_REQUESTS = 16
-REQUEST_SECONDS = 30
-RETRY_SECONDS = 60
 
 T = TypeVar("T")
 
-_ADDRESS = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?", re.IGNORECASE)
-
-_STATUS = re.compile(r"status code: (\d{3})")
-
-#: Option name -> the environment variables it may come from, first one first.
-OPTIONS = {
-    "access_key_id": ("AWS_ACCESS_KEY_ID",),
-    "secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
-    "session_token": ("AWS_SESSION_TOKEN",),
-    "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
-    "endpoint": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
-}
+_ADDRESS = re.compile(r"(?i:s3)://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?")
 
 
 @dataclass(frozen=True)
@@ -87,9 +75,9 @@ class ObjectStoreWorkspace:
                 self._prefix = check_path(self._prefix)
             except UnsafePath as error:
                 raise ConfigError(f"The prefix of {url!r} cannot be used: {error.reason}.") from None
-        chosen = _chosen(options, environ or {})
+        chosen = chosen_options(options, environ or {})
         self._endpoint = chosen.get("endpoint", "Amazon S3")
-        self._store = _connect(self._bucket, self._prefix, chosen)
+        self._store = connect(self._bucket, self._prefix, chosen)
 
     @property
     def location(self) -> str:
@@ -245,23 +233,23 @@ class ObjectStoreWorkspace:
 
     async def _refuse_clashes(self, created: Sequence[str]) -> None:
         """Refuse new names that a folder tree could not hold beside the present ones."""
-        levels = sorted({_folder_of(spot) for path in created for spot in (*parents(path), path)})
+        levels = sorted({folder_of(spot) for path in created for spot in (*parents(path), path)})
         listed = dict(zip(levels, await self._each(self._siblings, levels), strict=True))
         for path in created:
             for spot in (*parents(path), path):
-                files, folders = listed[_folder_of(spot)]
-                refuse_twin(path, _name_of(spot), files | folders)
-                if spot != path and _name_of(spot) in files:
+                files, folders = listed[folder_of(spot)]
+                refuse_twin(path, name_of(spot), files | folders)
+                if spot != path and name_of(spot) in files:
                     raise WorkspaceError(f"{path} cannot be there, because a part of its path is a file.")
-            if _name_of(path) in listed[_folder_of(path)][1]:
+            if name_of(path) in listed[folder_of(path)][1]:
                 raise WorkspaceError(f"{path} is a folder, not a file.")
 
     async def _siblings(self, folder: str) -> tuple[set[str], set[str]]:
         """Names of the files and of the folders directly in ``folder``."""
         with self._explained(folder or self.location):
             found = await self._store.list_with_delimiter_async(folder or None)
-        files = {_name_of(meta["path"]) for meta in found["objects"]}
-        return files, {_name_of(prefix) for prefix in found["common_prefixes"]}
+        files = {name_of(meta["path"]) for meta in found["objects"]}
+        return files, {name_of(prefix) for prefix in found["common_prefixes"]}
 
     # ------------------------------------------------------------------ requests
 
@@ -311,80 +299,8 @@ class ObjectStoreWorkspace:
             except FileNotFoundError:
                 return None
 
-    @contextlib.contextmanager
-    def _explained(self, subject: str) -> Iterator[None]:
-        """Turn the client's errors about ``subject`` into a WorkspaceError with one sentence."""
-        from obstore import exceptions
-
-        try:
-            yield
-        except (exceptions.BaseError, OSError) as error:
-            raise WorkspaceError(f"{subject}: {self._sentence(error)}.") from error
-
-    def _sentence(self, error: Exception) -> str:
-        from obstore import exceptions
-
-        text = str(error)
-        if "NoSuchBucket" in text:
-            return f"the bucket {self._bucket} does not exist; create it or name another"
-        found = _STATUS.search(text)
-        status = found[1] if found else ""
-        if isinstance(
-            error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError
-        ) or status in (
-            "401",
-            "403",
-        ):
-            return "the object store refuses these credentials; check the key, the secret and the bucket's policy"
-        if isinstance(error, exceptions.InvalidPathError):
-            return f"{self.location} holds an object whose name is no path; remove it or use another prefix"
-        if isinstance(error, OSError) and error.strerror:
-            return f"the copy cannot be written: {error.strerror}"
-        # The client's own text is a debug dump with XML that can repeat an access key id.
-        if status:
-            return f"the object store answered with status {status}; try again later"
-        return f"the object store at {self._endpoint} cannot be reached; check the endpoint and the network"
-
-
-def _folder_of(path: str) -> str:
-    return path.rpartition("/")[0]
-
-
-def _name_of(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
-def _chosen(options: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    unknown = sorted(set(options) - set(OPTIONS))
-    if unknown:
-        raise ConfigError(f"Unknown object store option {unknown[0]!r}; known are {', '.join(OPTIONS)}.")
-    chosen = {}
-    for name, variables in OPTIONS.items():
-        value = options.get(name) or next((environ[key] for key in variables if environ.get(key)), "")
-        if value:
-            chosen[name] = value
-    return chosen
-
-
-def _connect(bucket: str, prefix: str, options: Mapping[str, str]) -> S3Store:
-    try:
-        from obstore.store import S3Store
-    except ImportError:
-        raise ConfigError("An s3:// workspace needs an extra: pip install 'windlass[s3]'.") from None
-    endpoint = options.get("endpoint", "")
-    return S3Store(
-        bucket,
-        prefix=prefix or None,
-        config=dict(options),  # type: ignore[arg-type]
-        # Stores other than Amazon's rarely have a host name for each bucket.
-        virtual_hosted_style_request=not endpoint,
-        client_options={
-            "allow_http": endpoint.startswith("http://"),
-            "timeout": timedelta(seconds=REQUEST_SECONDS),
-            "connect_timeout": timedelta(seconds=5),
-        },
-        retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
-    )
+    def _explained(self, subject: str) -> contextlib.AbstractContextManager[None]:
+        return explained(subject, self._bucket, self._endpoint)
 
 
 def _new_file(path: Path) -> BinaryIO:
