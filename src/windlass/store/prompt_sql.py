@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Connection, Select, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, Select, delete, exists, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from windlass.errors import StoreError
@@ -66,13 +66,14 @@ class Effective:
         )
 
 
-def insert_new(connection: Connection, model: type[Base], **values: Any) -> bool:
+def insert_new(connection: Connection, table: type[Base], /, **values: Any) -> bool:
     """Insert a row unless one with its key exists; whether it was inserted."""
     if connection.dialect.name == "sqlite":
-        statement: Any = sqlite.insert(model).values(values).on_conflict_do_nothing()
+        statement: Any = sqlite.insert(table).values(values).on_conflict_do_nothing()
     else:
-        statement = postgresql.insert(model).values(values).on_conflict_do_nothing()
-    return bool(connection.execute(statement).rowcount)
+        statement = postgresql.insert(table).values(values).on_conflict_do_nothing()
+    # The count of inserted rows is not to be had from psycopg here; a returned row is.
+    return connection.execute(statement.returning(literal(1))).first() is not None
 
 
 def keep_content(connection: Connection, *texts: str) -> list[str]:
