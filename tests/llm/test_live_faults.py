@@ -105,6 +105,7 @@ async def test_a_stream_that_ends_without_its_end_is_no_reply(kind: str, stream:
     error = await fails(fault(kind, after_chunks=3), stream=stream)
     assert isinstance(error, TruncatedReply if stream or kind == "clean_end" else ModelUnavailable)
     assert error.maybe_paid
+    assert error.usage is None, "what was counted by then is not what will be charged"
     if stream:
         assert error.partial == BEFORE.text[:16]
 

@@ -11,9 +11,10 @@ import pytest
 from live_server import live
 
 from windlass.errors import BudgetExceeded, ModelError, ModelRefused, ModelUnavailable, TruncatedReply
-from windlass.llm import Asker, Message, Reply, RetryPolicy, Usage
+from windlass.llm import Asker, Message, Reply, RetryPolicy, Timeouts, Usage
 from windlass.llm.base import BaseLLMIntegration
 from windlass.llm.limits import Gates
+from windlass.testing.faults import sometimes
 from windlass.testing.llm import ScriptedLLM
 from windlass.testing.server import Answer, Fault, OpenAIServer, Request
 
@@ -261,3 +262,22 @@ async def test_costs_come_from_the_reply_that_counted() -> None:
     priced = Reply("ok", "a", Usage(1, 1), Decimal("0.5"))
     asked = ScriptedLLM([DOWN, priced])
     assert (await asker(FakeTime()).ask(asked, QUESTION, Diary())).cost_usd == Decimal("0.5")
+
+
+async def test_thirty_percent_faults_of_every_kind_never_give_a_wrong_reply() -> None:
+    def echo(request: Request) -> Answer:
+        return Answer(f"reply to {request.text} and nothing else", chunk=6)
+
+    with OpenAIServer(sometimes(echo)) as server:
+        asked = live(server, timeouts=Timeouts(first_token=2, between_tokens=2, total=20), concurrency=20)
+        shared = asker(FakeTime())
+
+        async def one(number: int, diary: Diary) -> str:
+            reply = await shared.ask(asked, [Message("user", str(number))], diary, on_text=lambda text: None)
+            return reply.text
+
+        diaries = [Diary() for _ in range(100)]
+        texts = await asyncio.gather(*(one(number, diary) for number, diary in enumerate(diaries)))
+        await asked.close()
+    assert texts == [f"reply to {number} and nothing else" for number in range(100)]
+    assert sum(len(diary.errors) for diary in diaries) == server.count() - 100 > 20

@@ -223,10 +223,9 @@ class LiveModel(BaseLLMIntegration):
             raise ModelUnavailable(f"{place} broke off with an error.", partial=text, usage=counted)
         ended = "finish_reason" in details if client.invents_finish else finish is not None
         if not ended or response.state != "complete":
+            # No usage: what had been counted by then is less than what the provider will charge.
             raise TruncatedReply(
-                f"The reply of {place} broke off before its end; nothing of it was used.",
-                partial=text,
-                usage=counted,
+                f"The reply of {place} broke off before its end; nothing of it was used.", partial=text
             )
         if not text.strip():
             raise ModelUnavailable(f"{place} sent an empty reply.", usage=counted)

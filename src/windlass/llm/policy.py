@@ -51,7 +51,7 @@ class RetryPolicy:
     for, up to ``retry_after_cap``.
     """
 
-    attempts: int = 5
+    attempts: int = 7
     base: float = 1.0
     longest: float = 30.0
     retry_after_cap: float = 60.0
