@@ -68,7 +68,7 @@ def list_runs(limit: int, status: tuple[str, ...], search: str | None, as_json: 
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("run", "status", "workflow", "started", "title"):
-        table.add_column(column, no_wrap=column != "title", overflow="ellipsis")
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
     styles = {"Success": "green", "Failure": "red", "Waiting": "yellow", "interrupted": "yellow"}
     for r in found:
         word = display_status(r)

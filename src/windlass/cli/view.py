@@ -116,7 +116,7 @@ class RunView:
             if row.began is not None:
                 row.seconds += now - row.began
                 row.began = None
-            row.note = payload.get("error") or payload.get("reason") or ""
+            row.note = payload.get("error") or payload.get("reason") or row.note
             row.text = ""
 
     def _up(self, path: str) -> list[str]:
@@ -199,7 +199,8 @@ class TreeView(RunView):
                 self.rows[path].note = f"{payload['change']} {payload['path']}"
         elif event.name == "tests":
             for path in self._up(payload["step_path"])[-1:]:
-                self.rows[path].note = _tests(payload)
+                row = self.rows[path]
+                row.note = f"{row.note} → {_counts(payload)}" if row.note else _counts(payload)
 
     async def ask_person(self, question: Question) -> Answer | None:
         """Stop drawing, ask, go on drawing."""
@@ -320,14 +321,18 @@ def outcome_lines(result: dict[str, Any]) -> list[Text]:
     return lines
 
 
-def _tests(counts: Any) -> str:
+def _counts(counts: Any) -> str:
     told = [f"{counts[key]} {key}" for key in ("passed", "failed", "errors") if counts[key]]
-    return f"{', '.join(told) or 'none run'} (sandbox: {counts['sandbox']})"
+    return ", ".join(told) or "none run"
+
+
+def _tests(counts: Any) -> str:
+    return f"{_counts(counts)} (sandbox: {counts['sandbox']})"
 
 
 def _figures(row: Row) -> str:
     told = f" {row.seconds:.1f}s"
-    return told + (f" {row.calls} calls {row.tokens} tokens {_usd(row.cost)}" if row.calls else "")
+    return told + (f" {row.calls} call{'' if row.calls == 1 else 's'} {row.tokens} tokens {_usd(row.cost)}" if row.calls else "")
 
 
 def _usd(cost: Decimal | None) -> str:
