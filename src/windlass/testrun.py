@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import re
@@ -132,6 +133,8 @@ async def run_tests(
         env=_environment(folder),
         read_back=[junit],
     )
+    with contextlib.suppress(OSError):
+        (folder / junit).unlink()
     changed = [name for name, digest in before.items() if _hashes(folder, [name]).get(name) != digest]
     cases: list[TestCase] | None = None
     try:
