@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -267,3 +269,16 @@ async def test_thirty_files_at_once(place: Place) -> None:
 async def test_no_changes_are_fine(place: Place) -> None:
     applied = await place.workspace.apply([])
     assert (applied.written, applied.already) == ((), ())
+
+
+async def test_a_cancelled_apply_is_over_when_it_says_so(place: Place) -> None:
+    changes = [Change(f"d/f{number}", None, b"x" * 10_000) for number in range(30)]
+    for turns in (0, 1, 3):
+        task = asyncio.ensure_future(place.workspace.apply(changes))
+        for _ in range(turns):
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert place.everything() in ({}, {change.path: change.after for change in changes})
+        await place.workspace.apply([Change(change.path, change.after, None) for change in changes])

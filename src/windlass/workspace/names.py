@@ -37,6 +37,9 @@ _FORBIDDEN = {
     **dict.fromkeys('*?"<>|', 'the characters * ? " < > | are not allowed in file names everywhere'),
 }
 
+# Printable ASCII without the characters above: nearly every name, so it is asked first.
+_PLAIN = re.compile(r"[ !#-)+-9;=@-\[\]-{}~]*")
+
 # Drawn like a slash or backslash, so that a reader sees folders where there are none.
 _SLASH_LOOKALIKES = frozenset("\u2044\u2215\u29f8\u29f9\u2216\u29f5\u29f6\u29f7")
 
@@ -78,6 +81,8 @@ def collision_key(name: str) -> str:
 
 
 def _refuse_characters(name: str, text: str) -> None:
+    if _PLAIN.fullmatch(text):
+        return
     for char in text:
         if char in _FORBIDDEN:
             raise UnsafePath(name, _FORBIDDEN[char])
