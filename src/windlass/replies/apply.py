@@ -33,7 +33,7 @@ class _Application:
         self._work = 0
 
     def run(self, operations: Sequence[Operation]) -> dict[str, str | None]:
-        wanted = [operation for operation in self._resolved(operations)]
+        wanted = self._resolved(operations)
         asked = self._targets.asked
         named = list(dict.fromkeys(path for operation in wanted for path in _paths(operation)))
         collision = self._targets.collision(named)
@@ -152,10 +152,12 @@ class _Application:
         if known is not None and known.strip() and not operation.text.strip():
             raise refusal("empty", f"The reply would leave {path} empty.", path=path)
         lines = operation.text.count("\n")
-        if operation.part and known is not None and lines < 0.8 * known.count("\n"):
+        loose = operation.weak or not operation.labelled
+        before = known.count("\n") if known is not None else 0
+        if (operation.part and lines < 0.8 * before) or (loose and before >= 10 and lines < 0.5 * before):
             raise refusal(
                 "ambiguous",
-                f"The block for {path} seems to be a part of it ({lines} of {known.count(chr(10))} lines).",
+                f"The block for {path} seems to be a part of it ({lines} lines, the file has {before}).",
                 "Send the whole file, or an edit.",
                 path=path,
                 edit=True,
@@ -163,8 +165,7 @@ class _Application:
         self._refuse_fragment(operation)
         earlier = self._wholes.get(path)
         if earlier is not None and earlier.text != operation.text:
-            before = earlier.text.count("\n")
-            if operation.exact or lines * 2 < before:
+            if operation.exact or lines * 2 < earlier.text.count("\n"):
                 raise refusal("conflict", f"The reply gives {path} twice, with different text.", path=path)
         self._wholes[path] = operation
         self._documents.pop(path, None)

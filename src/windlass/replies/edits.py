@@ -14,8 +14,11 @@ _DIVIDER = re.compile(r"^ {0,3}(={4,10})[ \t]*$")
 _ROO_HEADER = re.compile(r"^:(?:start|end)_line:\s*\d+\s*$")
 
 
-def read_edit(lines: Sequence[str]) -> Edit:
-    """The two sides of one block, markers included in ``lines``. Raises ReplyError when the middle is unclear."""
+def read_edit(lines: Sequence[str], *, page: bool = False) -> Edit:
+    """The two sides of one block, markers included in ``lines``. Raises ReplyError when the middle is unclear.
+
+    ``page`` = the file is prose, where ======= may underline a title.
+    """
     opened = SEARCH_OPEN.match(lines[0])
     size = len(opened.group(1)) if opened and opened.group(1) else 7
     body = lines[1:-1]
@@ -26,6 +29,9 @@ def read_edit(lines: Sequence[str]) -> Edit:
     ]
     exact = [number for number in dividers if body[number].strip() == "=" * size]
     dividers = exact or dividers
+    if len(dividers) == 2 and dividers[1] == len(body) - 1 and not page:
+        # Some models repeat the divider right before the closing marker.
+        body, dividers = body[:-1], dividers[:1]
     if not dividers:
         raise refusal("truncated", "A SEARCH block has no ======= line between its two sides.", edit=True)
     if len(dividers) > 1:

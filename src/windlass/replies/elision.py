@@ -72,10 +72,10 @@ def _suspicious(line: str, *, page: bool, python: bool) -> bool:
     if comment and comment.group(1):
         return _says_elided(comment.group(1))
     if stripped[0] in "[(<{":
-        inner = _BRACKETED.match(line)
-        if inner and not re.search(r"[=;\"']", inner.group(1)) and _DOTS.search(inner.group(1)):
-            return bool(_KEY.search(inner.group(1)))
-        return bool(inner and _PHRASES.match(inner.group(1)) and " " in inner.group(1))
+        bracketed = _BRACKETED.match(line)
+        if bracketed and not re.search(r"[=;\"']", bracketed.group(1)) and _DOTS.search(bracketed.group(1)):
+            return bool(_KEY.search(bracketed.group(1)))
+        return bool(bracketed and _PHRASES.match(bracketed.group(1)) and " " in bracketed.group(1))
     if stripped.startswith(("...", "…")):
         return bool(_KEY.search(stripped)) and not re.search(r"[\"'=(;\[\w]\s*,", stripped)
     if '"' not in line and "'" not in line and ("..." in line or "…" in line):

@@ -35,13 +35,20 @@ _OTHER_PURPOSE = re.compile(
     re.IGNORECASE,
 )
 _INTRODUCES = re.compile(
-    r"\b(?:here(?:'|’)?s|here is|here are|below is|version|creat\w*|updat\w*|chang\w*|modif\w*|edit\w*|rewrit\w*|writ\w*|"
-    r"add\w*|implement\w*|replac\w*|contents?|code|file|in|of|for|fix\w*|correct\w*|put|sav\w*|now|then|and|to|into|is)\b",
+    r"(?:\b(?:version|contents?|code|source|text|implementation)\s+(?:of|for|in)\s+(?:the\s+|your\s+)?(?:new\s+|file\s+)?"
+    r"|\b(?:tests?|specs?)\s+(?:are\s+)?in(?:to)?\s+(?:the\s+)?(?:new\s+|file\s+)?"
+    r"|\b(?:here(?:'s|\u2019s| is| are)|below is|this is|now|then|and|finally|first|next,?)\s+(?:(?:the|your|a|an|my|our|new|updated|corrected|fixed|full|complete|"
+    r"final|revised|whole|entire|rewritten|modified|improved|file)\s+)*"
+    r"|\b(?:create|created|creating|write|writing|rewrite|save (?:it |this )?(?:as|to|in)|saved (?:as|to|in)|put (?:it|this) (?:in|into))\s+(?:(?:the|a|new|file|called|named)\s+)*"
+    r"|\bfile\s+(?:called\s+|named\s+)?)[*_`(\"']*$",
     re.IGNORECASE,
+)
+_TESTS_THEMSELVES = re.compile(
+    r"\b(?:tests?|specs?)\s+(?:are\s+)?in(?:to)?\s+(?:the\s+)?(?:new\s+|file\s+)?[*_`(\"']*$", re.IGNORECASE
 )
 _FRAGMENT = re.compile(
     r"\b(?:add|insert|append|change|replace|modify|part|snippet|function|method|line|lines|section|top|bottom|"
-    r"end of|beginning|start of|imports?|just|only|portion|tweak|patch)\b",
+    r"end of|beginning|start of|imports?|just|only|portion|tweak|patch|look at|examine|review|current\w*|class)\b",
     re.IGNORECASE,
 )
 _USAGE = re.compile(
@@ -55,6 +62,7 @@ _ATTRIBUTE = re.compile(
     r"(?:^|[\s{,;])(?:file\s?name|file\s?path|filepath|file|path|title|name|src)\s*[:=]\s*(\"[^\"]*\"|'[^']*'|[^\s}\"',]+)",
     re.IGNORECASE,
 )
+_WRAPPER = re.compile(r"\s*</?(?:source|code|pre|codeblock|sourcecode)>\w{0,20}\s*", re.IGNORECASE)
 _RANGE = re.compile(r"(?:[:#]L?\d+(?:\s*[-:]\s*L?\d+)?|\s+lines?\s+\d+.*|\s+\(?L?\d+-L?\d+\)?)$")
 _CITED = re.compile(r"\d+:\d+:(?=\S)")
 _SUFFIX = re.compile(r"\s*\(([^()]*)\)\s*[:.]?\s*$")
@@ -155,11 +163,11 @@ def strict_label(line: str, names: Collection[str]) -> Label | None:
     text = _HTML_TAG.sub("", text).strip()
     if text.startswith("//") and not text.startswith("///"):
         text = text[2:].strip()
-    for _ in range(3):
-        text = _without_symbols(_HEADING.sub("", _BULLET.sub("", text, count=1), count=1)).strip()
     ruled = re.fullmatch(r"(={2,}|-{2,}|~{2,}|#{2,})\s*(\S.*?)\s*(?:={2,}|-{2,}|~{2,}|#{2,})", text)
     if ruled:
         text = ruled.group(2)
+    for _ in range(3):
+        text = _without_symbols(_HEADING.sub("", _BULLET.sub("", text, count=1), count=1)).strip()
     link = _LINK.search(text)
     if link and _only_label_words(text[: link.start()]) and not re.search(r"\w", text[link.end() :]):
         for candidate in (_undecorate(link.group(1)), link.group(2)):
@@ -186,9 +194,12 @@ def strict_label(line: str, names: Collection[str]) -> Label | None:
         text = text[: note.start()]
     plain = _undecorate(text)
     emphatic = plain != text.strip().rstrip(":")
-    if looks_like_path(plain, names, spaces=emphatic):
+    if looks_like_path(plain, names):
         return Label(plain, strict=True, partial=partial)
-    return _after_words(plain, names, partial=partial)
+    worded = _after_words(plain, names, partial=partial)
+    if worded is None and emphatic and ":" not in plain and looks_like_path(plain, names, spaces=True):
+        return Label(plain, strict=True, partial=partial)
+    return worded
 
 
 _MARKER_BEFORE = re.compile(r"(?:file|path|filename|filepath)\b[\s*_:.\-–—#\d)]*$", re.IGNORECASE)
@@ -248,30 +259,32 @@ def mentions(paragraph: str, names: Collection[str]) -> list[tuple[str, int, int
     return found
 
 
-def sentence_label(paragraph: str, names: Collection[str]) -> Label | Clash | None:
-    """The one path a sentence introduces a block with (``Here is the new `x.py`:``)."""
-    if len(paragraph) > 4 * _LONGEST:
-        paragraph = paragraph[-4 * _LONGEST :]
-    found = mentions(paragraph, names)
+def sentence_label(line: str, names: Collection[str]) -> Label | Clash | None:
+    """The one path a sentence introduces a block with (``Here is the new version of `x.py`:``).
+
+    Most sentences that mention a file say where something belongs, or what a block is about ("the tests
+    for `x.py`"), so only the forms that can introduce nothing but the file itself count.
+    """
+    if len(line) > 4 * _LONGEST:
+        return None
+    found = mentions(line, names)
     distinct = tuple(dict.fromkeys(name for name, _, _ in found))
     if not distinct:
         return None
     if len(distinct) > 1:
         return Clash(distinct)
     name, start, end = found[-1]
-    before = re.split(r"(?<=[.!?])\s", paragraph[:start])[-1]
-    after = paragraph[end:]
-    # "the tests for `slug.py`" names what the block is about, not what it is.
-    aims = re.search(r"\b(?:in|to|into|as|at|is|file|called|named|create|update)\W*$", before, re.IGNORECASE)
-    if _OTHER_PURPOSE.search(before) and not (
-        aims and not re.search(r"\b(?:run|from|used?|import\w*)\b", before, re.IGNORECASE)
+    before = re.split(r"(?<=[.!?:;])\s", line[:start])[-1]
+    after = line[end:].strip().strip("*_`)")
+    if _OTHER_PURPOSE.search(_TESTS_THEMSELVES.sub(" ", before)):
+        return None
+    if not _INTRODUCES.search(before) or not (after.endswith(":") or not after.strip(".")):
+        return None
+    if (
+        len(after.split()) > 12
+        or _OTHER_PURPOSE.search(after.split(",")[0])
+        and "that" not in after.split(",")[0].split()
     ):
-        return None
-    if re.match(
-        r"[^.!?:\n]*\b(?:is|are|was|can|should|will|stays?|remains?|needs?|unchanged)\b", after
-    ) and not after.rstrip().endswith(":"):
-        return None
-    if not _INTRODUCES.search(before) and not re.fullmatch(r"[\s*_:.]*", after):
         return None
     return Label(name, strict=False)
 
@@ -344,15 +357,11 @@ def label_above(gap: Sequence[str], names: Collection[str]) -> Label | Clash | N
     sentence: Label | Clash | None = None
     paragraph: list[str] = []
     seen_paragraph = False
-    blanks_first = 0
     lines_read = 0
     for index in range(len(gap) - 1, max(-1, len(gap) - 1 - _FAR), -1):
         line = gap[index]
-        if not line.strip(" \t>"):
-            if lines_read == 0:
-                blanks_first += 1
-            if paragraph and not seen_paragraph:
-                sentence, seen_paragraph = sentence_label(" ".join(reversed(paragraph)), names), True
+        if not line.strip(" \t>") or _WRAPPER.fullmatch(line):
+            seen_paragraph = seen_paragraph or bool(paragraph)
             continue
         label = strict_label(line, names)
         if label is not None:
@@ -372,8 +381,8 @@ def label_above(gap: Sequence[str], names: Collection[str]) -> Label | Clash | N
         elif not seen_paragraph:
             paragraph.append(line)
         lines_read += 1
-    if paragraph and not seen_paragraph:
-        sentence = sentence_label(" ".join(reversed(paragraph)), names)
+    if paragraph:
+        sentence = sentence_label(paragraph[0], names)
     distinct = {label.raw for label, _, _ in strict}
     if strict and strict[0][1] == 0:
         return strict[0][0]

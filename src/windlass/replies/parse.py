@@ -193,6 +193,10 @@ def _bare_reply(text: str, targets: Targets, *, cut: bool) -> Whole:
         first = text.strip().split("\n", 1)[0]
         if bare.is_prose(first):
             raise refusal("no_file", f"The reply does not look like {path}.", path=path)
+    if text.lstrip()[:1] == "{" and family not in {"json", "yaml", None, "style"}:
+        decoded = decode_json(text)
+        if decoded is not None and not decoded.failed:
+            raise refusal("no_file", f"The reply is a JSON object, not {path}.", path=path)
     if looks_like_envelope(text) and family != "json" and text.lstrip()[:1] in "{[":
         raise refusal(
             "bad_json", "The JSON of the reply does not hold files in a form that is known.", path=path

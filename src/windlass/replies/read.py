@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import posixpath
+import re
 
+from windlass.errors import ReplyError
 from windlass.replies import labels
 from windlass.replies.diffs import FilePatch, read_unified, read_v4a
 from windlass.replies.edits import read_edit
@@ -29,6 +31,7 @@ from windlass.replies.scan import PATCH_OPEN, TAG_OPEN, EditIndex, Item, Scan, s
 from windlass.replies.targets import Targets
 
 _DEEPEST = 3
+_HEREDOC = re.compile(r"\s*(?:[$#>] )?(?:cat|tee)\b.{0,200}<<")
 
 
 class Reader:
@@ -203,7 +206,12 @@ class Reader:
         return True
 
     def _guard_close(self, item: Item, path: str) -> None:
-        """Refuse a block whose end may be that of an inner one."""
+        """Refuse a block whose end may be that of an inner one, and a script that would write the file."""
+        first = next((line for line in item.lines if line.strip()), "")
+        if _HEREDOC.match(first) and not is_page(path) and not runs_in_a_shell(family_of_path(path)):
+            raise refusal(
+                "shell_command", f"The block for {path} is a command that writes it, not the file.", path=path
+            )
         odd = family_of_path(path) == "python" and sum(line.count('"""') for line in item.lines) % 2 == 1
         page_open = is_page(path) and item.suspicious
         if (
@@ -303,7 +311,7 @@ class Reader:
         self._add_edit(list(item.lines))
 
     def _add_edit(self, lines: list[str]) -> None:
-        edit = read_edit(lines)
+        edit = read_edit(lines, page=is_page(self._edit_path or self._targets.only or "x.md"))
         written = edit.path or self._edit_path
         if written is None:
             path = self._targets.only
@@ -491,7 +499,13 @@ class Reader:
         if not inner.items or any(item.kind not in kinds for item in inner.items):
             return False
         reader = Reader(inner, self._targets, cut=self._cut, depth=self._depth + 1)
-        self._operations.extend(reader.operations())
+        try:
+            self._operations.extend(reader.operations())
+        except ReplyError as error:
+            # Blocks that are no files of their own belong to the text of the outer one.
+            if error.kind in {"no_file", "shell_command", "no_path"}:
+                return False
+            raise
         return True
 
     # -- the end of the reply --------------------------------------------------------------------------
@@ -530,6 +544,8 @@ class Reader:
                 )
             raise refusal("no_path", "A block of the reply does not say which file it is.")
         if not blocks:
+            if self._shell and only is not None and is_page(only):
+                raise refusal("ambiguous", f"It is not certain which part of the reply is {only}.", path=only)
             if self._shell:
                 raise refusal("shell_command", "The reply runs commands instead of giving files.")
             raise refusal("no_file", "The reply holds no file.")
