@@ -32,7 +32,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
 
 class WindlassError(Exception):
@@ -80,8 +80,8 @@ class ModelError(WindlassError):
     """A model call did not give a usable reply.
 
     ``maybe_paid`` is True when the provider may charge for the call. ``partial`` is the text that had come.
-    ``usage`` holds the tokens the provider counted (keys of :class:`windlass.llm.Usage`), None when it said nothing:
-    unknown, not zero.
+    ``usage`` is the :class:`windlass.llm.Usage` that the provider counted, None when it said nothing: unknown, not
+    zero.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class ModelError(WindlassError):
         *,
         partial: str = "",
         maybe_paid: bool = True,
-        usage: Mapping[str, int | None] | None = None,
+        usage: Any = None,
     ) -> None:
         super().__init__(message)
         self.partial = partial
@@ -111,7 +111,7 @@ class ModelUnavailable(ModelError):
         retry_after: float | None = None,
         maybe_paid: bool = True,
         partial: str = "",
-        usage: Mapping[str, int | None] | None = None,
+        usage: Any = None,
     ) -> None:
         super().__init__(message, partial=partial, maybe_paid=maybe_paid, usage=usage)
         self.retry_after = retry_after
@@ -126,7 +126,7 @@ class ModelRefused(ModelError):
         *,
         partial: str = "",
         maybe_paid: bool = False,
-        usage: Mapping[str, int | None] | None = None,
+        usage: Any = None,
     ) -> None:
         super().__init__(message, partial=partial, maybe_paid=maybe_paid, usage=usage)
 
@@ -143,7 +143,7 @@ class TruncatedReply(ModelError):
         *,
         partial: str = "",
         at_limit: bool = False,
-        usage: Mapping[str, int | None] | None = None,
+        usage: Any = None,
     ) -> None:
         super().__init__(message, partial=partial, usage=usage)
         self.at_limit = at_limit

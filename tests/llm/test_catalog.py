@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from decimal import Decimal
@@ -11,7 +12,7 @@ import pytest
 from windlass.errors import ConfigError, InputError, UnknownModel
 from windlass.llm import ModelConfig, Price
 from windlass.llm.catalog import build_registry, describe
-from windlass.llm.config import resolve
+from windlass.llm.config import PROVIDERS, resolve
 from windlass.llm.live import LiveModel
 from windlass.testing.llm import ScriptedLLM
 
@@ -163,6 +164,21 @@ def test_describe_with_a_key_misses_nothing() -> None:
 def test_a_model_the_catalogue_lacks_has_no_price() -> None:
     info = describe({"main": "openai:no-such-model-9"}, {}, env={})[0]
     assert info.price == Price("unknown")
+
+
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
+def test_every_provider_we_list_is_one_of_pydantic_ais(provider: str) -> None:
+    from pydantic_ai.providers import infer_provider_class
+
+    with contextlib.suppress(ImportError):  # its package is not installed here, but its name is known
+        assert infer_provider_class(provider).__name__.endswith("Provider")
+
+
+def test_a_provider_without_an_address_of_its_own_needs_one() -> None:
+    assert describe({"main": "vllm:x"}, {}, env={})[0].missing == ("No address: set VLLM_BASE_URL.",)
+    assert (
+        describe({"main": "vllm:x"}, {}, env={"VLLM_BASE_URL": "http://localhost:8000/v1"})[0].missing == ()
+    )
 
 
 def test_describe_without_numbers_imports_nothing_heavy() -> None:

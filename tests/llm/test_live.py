@@ -145,6 +145,16 @@ async def test_the_environments_key_is_not_sent_to_an_address_an_alias_names() -
     assert KEY not in server.records[0].request.headers["authorization"]
 
 
+async def test_a_providers_sdk_does_not_pick_up_a_key_for_an_aliass_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OLLAMA_API_KEY", KEY)
+    with always(Answer("ok")) as server:
+        config = ModelConfig("ollama:qwen3", base_url=server.base_url)
+        await ask(LiveModel(config, resolve(config, {"OLLAMA_API_KEY": KEY})), stream=False)
+    assert KEY not in server.records[0].request.headers["authorization"]
+
+
 async def test_ollama_models_are_asked_at_their_own_address() -> None:
     with always(Answer("ok")) as server:
         config = ModelConfig("ollama:qwen3")

@@ -95,7 +95,7 @@ async def test_a_reply_at_the_output_limit_is_truncated(stream: bool) -> None:
     assert error.at_limit
     assert error.partial == "half a fi"
     assert error.usage is not None
-    assert error.usage["output_tokens"] == 4
+    assert error.usage.output_tokens == 4
     assert "max_output_tokens" in str(error)
 
 
@@ -225,6 +225,19 @@ async def test_a_missing_key_says_which_variable_to_set(monkeypatch: pytest.Monk
     config = ModelConfig("openai:gpt-5-mini")
     with pytest.raises(ModelRefused, match="set OPENAI_API_KEY"):
         await ask(LiveModel(config, resolve(config, {})), stream=False)
+
+
+async def test_an_address_that_a_provider_cannot_take_is_refused_not_ignored() -> None:
+    config = ModelConfig("deepseek:chat", base_url="http://127.0.0.1:9/v1", api_key="x")
+    with pytest.raises(ModelRefused, match="takes no base_url"):
+        await ask(LiveModel(config, resolve(config, {})), stream=False)
+
+
+async def test_a_password_in_the_address_does_not_show() -> None:
+    config = ModelConfig("openai:x", base_url="http://me:hunter2@127.0.0.1:9/v1?k=hunter2")
+    with pytest.raises(ModelUnavailable, match=r"at http://127\.0\.0\.1:9/v1 cannot be reached") as caught:
+        await ask(LiveModel(config, resolve(config, {})), stream=False)
+    assert "hunter2" not in str(caught.value)
 
 
 async def test_a_missing_package_says_what_to_install() -> None:

@@ -203,6 +203,17 @@ async def test_no_more_calls_at_once_than_the_model_allows() -> None:
     assert server.peak == 3
 
 
+async def test_models_made_anew_for_each_run_share_their_limits() -> None:
+    with OpenAIServer(lambda request: Answer("ok", delay=0.02)) as server:
+        made = [live(server, concurrency=2) for _ in range(6)]
+        shared = asker(FakeTime())
+        await asyncio.gather(*(shared.ask(model, QUESTION, Diary()) for model in made))
+        for model in made:
+            await model.close()
+    assert server.count(outcome="answered") == 6
+    assert server.peak == 2
+
+
 async def test_a_failed_call_gives_its_place_back_while_it_waits() -> None:
     def flaky(request: Request) -> Answer | Fault:
         return Fault("status", status=503) if request.number <= 2 else Answer("ok")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
@@ -131,6 +131,11 @@ class BaseLLMIntegration(ABC):
     tokens_per_minute: int | None = None
     #: Models to ask instead, in order, when this one stays unavailable.
     fallbacks: Sequence[BaseLLMIntegration] = ()
+
+    @property
+    def limits_key(self) -> Hashable:
+        """Models with equal keys share their limits; by default each has its own."""
+        return self
 
     @abstractmethod
     async def request(

@@ -15,7 +15,7 @@ from windlass.llm.config import (
     Target,
     Timeouts,
     did_you_mean,
-    missing_key,
+    missing_settings,
     resolve,
     split_model,
 )
@@ -176,22 +176,19 @@ def _info(
         name=name,
         model=config.model,
         roles=tuple(roles),
-        base_url=target.base_url,
+        base_url=target.shown_url,
         price=prices.look_up(price, target) if numbers else price,
         fallbacks=tuple(config.fallbacks),
-        missing=tuple(_missing(target, env)),
+        missing=tuple(_missing(target)),
     )
 
 
-def _missing(target: Target, env: Mapping[str, str]) -> list[str]:
+def _missing(target: Target) -> list[str]:
     provider = PROVIDERS[target.provider]
     missing = []
     if not _installed("pydantic_ai") or not _installed(provider.module):
         missing.append(f"{provider.module} is not installed: {install_hint(provider.extra)}.")
-    key = missing_key(target, env)
-    if key is not None:
-        missing.append(f"No key: set {key}.")
-    return missing
+    return missing + missing_settings(target)
 
 
 def _installed(module: str) -> bool:

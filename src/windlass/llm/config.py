@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from windlass.errors import UnknownModel
 from windlass.llm.base import Price
@@ -51,7 +51,7 @@ class Provider:
 
     ``module`` is what must be importable, ``extra`` what to install for it, ``keys`` the variables that may hold the
     key (empty: needs none, or signs in another way), ``base_url`` the variable with the address, ``host`` the address of
-    the provider itself.
+    the provider itself, ``elsewhere`` that it has none and the user must say where it is.
     """
 
     module: str = "openai"
@@ -59,12 +59,14 @@ class Provider:
     keys: tuple[str, ...] = ()
     base_url: str | None = None
     host: str | None = None
+    elsewhere: bool = False
 
 
 def _openai_like(name: str, host: str | None = None, base_url: str | None = None) -> Provider:
     return Provider(keys=(f"{name}_API_KEY",), base_url=base_url, host=host)
 
 
+_AZURE = Provider(keys=("AZURE_OPENAI_API_KEY",), base_url="AZURE_OPENAI_ENDPOINT", elsewhere=True)
 _OPENAI = _openai_like("OPENAI", "api.openai.com", "OPENAI_BASE_URL")
 
 #: From pydantic-ai 2.68, ``providers/``.
@@ -72,7 +74,7 @@ PROVIDERS: Mapping[str, Provider] = {
     "openai": _OPENAI,
     "openai-chat": _OPENAI,
     "openai-responses": _OPENAI,
-    "ollama": Provider(base_url="OLLAMA_BASE_URL"),
+    "ollama": Provider(keys=("OLLAMA_API_KEY",), base_url="OLLAMA_BASE_URL"),
     "anthropic": Provider(
         "anthropic", "anthropic", ("ANTHROPIC_API_KEY",), "ANTHROPIC_BASE_URL", "api.anthropic.com"
     ),
@@ -83,17 +85,23 @@ PROVIDERS: Mapping[str, Provider] = {
         host="generativelanguage.googleapis.com",
     ),
     "google-cloud": Provider("google.genai", "google"),
-    "azure": Provider(keys=("AZURE_OPENAI_API_KEY",), base_url="AZURE_OPENAI_ENDPOINT"),
+    "alibaba": Provider(keys=("ALIBABA_API_KEY", "DASHSCOPE_API_KEY")),
+    "azure": _AZURE,
+    "azure-responses": _AZURE,
     "bedrock": Provider("boto3", "pydantic-ai-slim[bedrock]"),
     "cerebras": Provider("cerebras", "pydantic-ai-slim[cerebras]", ("CEREBRAS_API_KEY",)),
     "cohere": Provider(
         "cohere", "pydantic-ai-slim[cohere]", ("CO_API_KEY",), "CO_BASE_URL", "api.cohere.com"
     ),
+    "crusoe": _openai_like("CRUSOE"),
     "deepseek": _openai_like("DEEPSEEK", "api.deepseek.com"),
     "fireworks": _openai_like("FIREWORKS"),
+    "github": _openai_like("GITHUB"),
     "groq": Provider("groq", "pydantic-ai-slim[groq]", ("GROQ_API_KEY",), "GROQ_BASE_URL", "api.groq.com"),
+    "heroku": Provider(keys=("HEROKU_INFERENCE_KEY",), base_url="HEROKU_INFERENCE_URL"),
     "huggingface": Provider("huggingface_hub", "pydantic-ai-slim[huggingface]", ("HF_TOKEN",)),
     "litellm": Provider(),
+    "meta": _openai_like("META"),
     "mistral": Provider(
         "mistralai", "pydantic-ai-slim[mistral]", ("MISTRAL_API_KEY",), None, "api.mistral.ai"
     ),
@@ -104,7 +112,7 @@ PROVIDERS: Mapping[str, Provider] = {
     "sambanova": _openai_like("SAMBANOVA", None, "SAMBANOVA_BASE_URL"),
     "together": _openai_like("TOGETHER", "api.together.xyz"),
     "vercel": Provider(keys=("VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN")),
-    "vllm": Provider(base_url="VLLM_BASE_URL"),
+    "vllm": Provider(keys=("VLLM_API_KEY",), base_url="VLLM_BASE_URL", elsewhere=True),
     "xai": Provider("xai_sdk", "pydantic-ai-slim[xai]", ("XAI_API_KEY",), None, "api.x.ai"),
     "zai": _openai_like("ZAI", "api.z.ai"),
 }
@@ -125,6 +133,14 @@ class Target:
     base_url: str | None
     own: bool
     api_key: str | None = field(default=None, repr=False)
+
+    @property
+    def shown_url(self) -> str | None:
+        """The address without user name, password and query, for people to read."""
+        if self.base_url is None:
+            return None
+        parts = urlsplit(self.base_url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
     @property
     def local(self) -> bool:
@@ -171,12 +187,14 @@ def resolve(config: ModelConfig, env: Mapping[str, str]) -> Target:
     return Target(provider, name, base_url, own, key)
 
 
-def missing_key(target: Target, env: Mapping[str, str]) -> str | None:
-    """The variable that must be set before the model can be asked, None when nothing is missing."""
-    keys = PROVIDERS[target.provider].keys
-    if not keys or target.api_key or not target.own or any(env.get(key) for key in keys):
-        return None
-    return keys[0]
+def missing_settings(target: Target) -> list[str]:
+    """What must be set before the model can be asked, one sentence each."""
+    known = PROVIDERS[target.provider]
+    if known.elsewhere and target.base_url is None:
+        return [f"No address: set {known.base_url}."]
+    if known.keys and target.own and not target.api_key:
+        return [f"No key: set {known.keys[0]}."]
+    return []
 
 
 def _is_host(host: str, own: str) -> bool:

@@ -23,7 +23,7 @@ class Teller:
     @property
     def place(self) -> str:
         """The model and, where it is not the provider's own, the address."""
-        return f"{self.shown} at {self.target.base_url}" if self.target.base_url else self.shown
+        return f"{self.shown} at {self.target.shown_url}" if self.target.base_url else self.shown
 
     def translate(self, error: Exception, partial: str) -> ModelError:
         """Our error for one of pydantic-ai's, the SDK's or the HTTP library's."""
@@ -64,7 +64,7 @@ class Teller:
             return ModelRefused(
                 f"{self.shown} needs a package that is not installed: {install_hint(provider.extra)}."
             )
-        if provider.keys and not self.target.api_key:
+        if provider.keys and self.target.own and not self.target.api_key:
             keys = " or ".join(provider.keys)
             return ModelRefused(f"{self.shown} needs an API key: set {keys}, or api_key_env of its alias.")
         return ModelRefused(f"{self.shown} cannot be used: {self._quote(error)}.")

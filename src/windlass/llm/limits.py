@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from windlass.llm.base import BaseLLMIntegration
 
@@ -81,16 +80,22 @@ class Gate:
 
 
 class Gates:
-    """One :class:`Gate` per model, made when it is first needed."""
+    """One :class:`Gate` per ``limits_key``, made when it is first needed."""
 
     def __init__(self, clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._gates: WeakKeyDictionary[BaseLLMIntegration, Gate] = WeakKeyDictionary()
+        self._gates: dict[Hashable, Gate] = {}
 
     def of(self, model: BaseLLMIntegration) -> Gate:
         """The gate of that model."""
-        gate = self._gates.get(model)
-        if gate is None:
-            gate = self._gates[model] = Gate(model, self._clock, self._sleep)
-        return gate
+        if (
+            model.concurrency is None
+            and model.requests_per_minute is None
+            and model.tokens_per_minute is None
+        ):
+            return Gate(model, self._clock, self._sleep)  # holds nobody back, so there is nothing to remember
+        key = model.limits_key
+        if key not in self._gates:
+            self._gates[key] = Gate(model, self._clock, self._sleep)
+        return self._gates[key]

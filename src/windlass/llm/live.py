@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -56,6 +56,13 @@ class LiveModel(BaseLLMIntegration):
         """USD per million tokens. Reading a catalogue price loads the catalogue (about 0.5 s, once, no network)."""
         self._price = prices.look_up(self._price, self.target)
         return self._price
+
+    @property
+    def limits_key(self) -> Hashable:
+        """Models that are made anew for each run share the limits of their account."""
+        config = self.config
+        limits = (config.concurrency, config.requests_per_minute, config.tokens_per_minute)
+        return (config.model, self.target.base_url, self.target.api_key, limits)
 
     async def request(
         self, messages: Sequence[Message], *, tags: CallTags | None = None, on_text: OnText | None = None
@@ -198,7 +205,7 @@ class LiveModel(BaseLLMIntegration):
         """The reply, or the error that an incomplete, refused or empty one is."""
         text = _whole_text(response)
         usage = _usage(response.usage)
-        counted = asdict(usage) if usage != Usage() else None
+        counted = usage if usage != Usage() else None
         place, finish = self._tell.place, response.finish_reason
         details = response.provider_details or {}
         if finish == "length":

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 #: What the OpenAI SDK gets where a server wants no key: it insists on one.
 NO_KEY = "no-key-needed"
 
+#: What providers call their address.
+_ADDRESSES = ("azure_endpoint", "api_base", "base_url")
+
 #: pydantic-ai takes ``<think>…</think>`` out of a plain reply wherever it stands, even inside a file, but in a stream
 #: only where it comes as one piece. windlass.llm.thinking does it alike for both; this pair never occurs in text.
 _KEEP_TAGS: Any = {"thinking_tags": ("\x00think\x00", "\x00/think\x00")}
@@ -23,6 +26,7 @@ def build_model(target: Target) -> Model:
 
     Takes 1-2 s the first time in a process (imports): call it in a thread.
     """
+    from pydantic_ai.exceptions import UserError
     from pydantic_ai.models import infer_model
     from pydantic_ai.providers import infer_provider_class
 
@@ -41,9 +45,19 @@ def build_model(target: Target) -> Model:
     def make(name: str) -> Any:
         provider_class = infer_provider_class(name)
         accepted = inspect.signature(provider_class.__init__).parameters
-        address = "azure_endpoint" if "azure_endpoint" in accepted else "base_url"
-        given = {address: target.base_url, "api_key": target.api_key}
-        return provider_class(**{key: value for key, value in given.items() if value and key in accepted})
+        given = {}
+        if target.base_url:
+            address = next((word for word in _ADDRESSES if word in accepted), None)
+            if address is None:
+                raise UserError(
+                    f"the provider {name!r} takes no base_url; use openai-chat: for a compatible server"
+                )
+            given[address] = target.base_url
+        # Left without a key, a provider takes its own from the environment, and would send it to any address.
+        key = target.api_key or (None if target.own else NO_KEY)
+        if key and "api_key" in accepted:
+            given["api_key"] = key
+        return provider_class(**given)
 
     model = infer_model(f"{target.provider}:{target.name}", make)
     chat_class: Any = type(model)
