@@ -265,8 +265,8 @@ class Effects:
         claim = await self.journal.claim(path, "tests", digest, list(tests))
         try:
             with tempfile.TemporaryDirectory(prefix="windlass-", ignore_cleanup_errors=True) as scratch:
-                folder = Path(scratch) / "workspace"
-                folder.mkdir()
+                # The folder itself, not one inside it: a sandbox that runs as another user gets exactly this one.
+                folder = Path(scratch)
                 await self.workspace.materialise(folder)
                 report = await run_tests(sandbox, folder, tests, command=self.test_command)
         except (SandboxError, WindlassError, OSError) as error:
