@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,11 +38,13 @@ def migrated_postgresql(postgres_server: PostgresServer) -> str:  # noqa: F811
 @pytest.fixture
 def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
     """Makes a migrated database of a kind and gives its URL."""
+    numbers = count()
 
     def make(kind: str) -> str:
         if kind == "sqlite":
-            shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "windlass.db")
-            return f"sqlite:///{tmp_path}/windlass.db"
+            file = tmp_path / f"windlass{next(numbers)}.db"
+            shutil.copy(request.getfixturevalue("migrated_sqlite"), file)
+            return f"sqlite:///{file}"
         template = request.getfixturevalue("migrated_postgresql")
         server: PostgresServer = request.getfixturevalue("postgres_server")
         return server.url(template)

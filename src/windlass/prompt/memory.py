@@ -116,9 +116,8 @@ class MemoryPromptStore:
     ) -> int:
         """See :class:`PromptStore`."""
         with self._lock:
-            rules.check_text(name, prompt)
+            self.check(name, prompt)
             stored = self._prompt(name)
-            rules.check_fits(name, prompt, stored.variables)
             if parent is not None:
                 self._version(name, parent, retired=True)
             else:
@@ -127,6 +126,12 @@ class MemoryPromptStore:
             for old in rules.to_retire(stored.live(), self.keep_versions, {stored.effective()}):
                 stored.versions[old] = replace(stored.versions[old], archived_at=self._clock())
             return number
+
+    def check(self, name: str, prompt: str) -> None:
+        """See :class:`PromptStore`."""
+        with self._lock:
+            rules.check_text(name, prompt)
+            rules.check_fits(name, prompt, self._prompt(name).variables)
 
     def use(
         self,

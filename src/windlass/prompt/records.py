@@ -188,6 +188,9 @@ class PromptStore(Protocol):
     ) -> int:
         """Store the next version, not in effect, and give its number; may retire the oldest idle one."""
 
+    def check(self, name: str, prompt: str) -> None:
+        """Raise what :meth:`add` would raise for this text, storing nothing."""
+
     def use(
         self,
         name: str,

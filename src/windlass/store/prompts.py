@@ -232,6 +232,12 @@ class SqlPromptStore:
             prompt_sql.retire_surplus(connection, name, self.keep_versions)
             return number
 
+    def check(self, name: str, prompt: str) -> None:
+        """See :class:`PromptStore`."""
+        rules.check_text(name, prompt)
+        with self.database.reading() as connection:
+            rules.check_fits(name, prompt, prompt_sql.get_prompt(connection, name).variables)
+
     def use(
         self,
         name: str,
