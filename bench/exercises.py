@@ -6,8 +6,8 @@
     python bench/exercises.py --limit 10 --jobs 2 --json
 
 The command line, the database, the files and the sandbox are the real ones; each run gets a ``WINDLASS_HOME`` of its
-own. The replies change shape from run to run (``bench/shapes.py``), the mutants are run first to see that the tests
-refuse them (``bench/mutants.py``). A *wrong write* is any file whose bytes are not what the server meant, any test
+own. The replies change shape from run to run (``bench/support/shapes.py``), the mutants are run first to see that the tests
+refuse them (``bench/support/mutants.py``). A *wrong write* is any file whose bytes are not what the server meant, any test
 that changed, any file nobody asked for. Exit code 0 when everything ended as it must.
 """
 
@@ -32,8 +32,8 @@ from typing import Any, Literal
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.mutants import failing, run_bare
-from bench.shapes import rotation, shaped
+from bench.support.mutants import failing, run_bare
+from bench.support.shapes import rotation, shaped
 
 from windlass.testing.server import Answer, OpenAIServer, Request
 
