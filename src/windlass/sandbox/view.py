@@ -4,6 +4,7 @@
 # ruff: noqa: PTH100, PTH101, PTH114, PTH118
 from __future__ import annotations
 
+import functools
 import os
 import pwd
 import random
@@ -91,8 +92,10 @@ def throwaway_user() -> tuple[int, int] | None:
     """A user and group id nobody has, when this process may become one (it is root); else None."""
     if os.geteuid() != 0 or not _has_capabilities({6, 7}):  # CAP_SETGID, CAP_SETUID
         return None
-    allowed = [number for number in _THROWAWAY_USERS if _mapped("uid", number) and _mapped("gid", number)]
-    for number in random.sample(allowed, min(len(allowed), 50)):
+    users, groups = _mapped("uid"), _mapped("gid")
+    for number in random.sample(_THROWAWAY_USERS, 50):
+        if not any(number in span for span in users) or not any(number in span for span in groups):
+            continue
         try:
             pwd.getpwuid(number)
         except KeyError:
@@ -113,12 +116,10 @@ def _has_capabilities(wanted: set[int]) -> bool:
     return False
 
 
-def _mapped(kind: str, number: int) -> bool:
-    for line in Path(f"/proc/self/{kind}_map").read_text().splitlines():
-        inside, _, count = map(int, line.split())
-        if inside <= number < inside + count:
-            return True
-    return False
+def _mapped(kind: str) -> list[range]:
+    """The ids that exist in this user namespace."""
+    lines = [line.split() for line in Path(f"/proc/self/{kind}_map").read_text().splitlines()]
+    return [range(int(first), int(first) + int(count)) for first, _, count in lines]
 
 
 def give_to(folder: Path, uid: int, gid: int) -> None:
@@ -140,18 +141,24 @@ def readable_by_all(paths: Iterable[Path], *, parents: bool) -> bool:
 
     False on a machine where root installs under a strict umask or below its own home.
     """
+    return _packages_readable() and all(_open_to_all(path, parents=parents) for path in paths)
+
+
+@functools.cache
+def _packages_readable() -> bool:
     probes = [Path(os.__file__), Path(sys.executable).resolve()]
     for folder in map(Path, site.getsitepackages()):
         probes += folder.iterdir() if folder.is_dir() else ()
-    for path in (*paths, *probes):
-        if not path.exists():
-            continue
-        mode = path.stat().st_mode
-        if not mode & stat.S_IROTH or (stat.S_ISDIR(mode) and not mode & stat.S_IXOTH):
-            return False
-        if parents and not all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents):
-            return False
-    return True
+    return all(_open_to_all(path, parents=False) for path in probes)
+
+
+def _open_to_all(path: Path, *, parents: bool) -> bool:
+    if not path.exists():
+        return True
+    mode = path.stat().st_mode
+    enterable = not stat.S_ISDIR(mode) or mode & stat.S_IXOTH
+    walkable = not parents or all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
+    return bool(mode & stat.S_IROTH and enterable and walkable)
 
 
 def read_files(folder: Path, names: Sequence[str], limit: int) -> dict[str, bytes]:
