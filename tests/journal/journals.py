@@ -1,18 +1,11 @@
-"""Every journal the contract is checked on, and small builders for its tests."""
+"""Small builders for the tests of journals."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-from windlass.journal import Entry, EntryState, Journal, MemoryJournal, RunRecord
-from windlass.store.base import Database
-from windlass.store.journal import SqlJournal
-
-KINDS = ["memory", "sqlite", "sqlite-in-memory"]
+from windlass.journal import Entry, EntryState, RunRecord
 
 
 class Clock:
@@ -23,19 +16,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@asynccontextmanager
-async def open_journal(kind: str, folder: Path, clock: Clock | None = None) -> AsyncIterator[Journal]:
-    clock = clock or Clock()
-    if kind == "memory":
-        yield MemoryJournal(clock)
-        return
-    database = Database("sqlite://" if kind == "sqlite-in-memory" else f"sqlite:///{folder / 'windlass.db'}")
-    journal = SqlJournal(database, clock=clock)
-    yield journal
-    await journal.close()
-    database.close()
 
 
 def run(run_id: str = "run-0001", **fields: Any) -> RunRecord:

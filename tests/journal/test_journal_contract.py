@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from journals import KINDS, Clock, entry, full_entry, open_journal, run
 
+from tests.journal.journals import Clock, entry, full_entry, run
 from windlass.errors import JournalError, LeaseLost, NotFound, RunOwnedElsewhere
 from windlass.events import Event, WorkflowStatus
 from windlass.ids import sha256_hex
 from windlass.journal import EntryState, Journal, Lease
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=KINDS)
-async def journal(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[Journal]:
-    async with open_journal(request.param, tmp_path, clock) as opened:
-        yield opened
 
 
 async def owned(journal: Journal, run_id: str = "run-0001", **fields: Any) -> Lease:

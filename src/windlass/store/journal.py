@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from windlass.errors import JournalError, NotFound, RunOwnedElsewhere, StoreError
 from windlass.events import Event, WorkflowStatus
@@ -61,7 +61,9 @@ class _Statements:
         )
         self.put_blob: Insert = dialect.insert(blobs).on_conflict_do_nothing()
         self.put_run_blob: Insert = dialect.insert(run_blobs).on_conflict_do_nothing()
-        self.add_answer: Insert = dialect.insert(run_entries).on_conflict_do_nothing()
+        self.add_answer: ReturningInsert[Any] = (
+            dialect.insert(run_entries).on_conflict_do_nothing().returning(run_entries.c.id)
+        )
         self.add_event: Insert = insert(run_events)
         self.save_partial: Update = (
             update(run_entries)
@@ -279,7 +281,7 @@ class SqlJournal:
             run = reads.get_run(connection, run_id)
             parcel = Parcel()
             row = entry_row(run.run_id, entry, parcel.pack(request), parcel.pack(result))
-            if connection.execute(self._sql.add_answer, row).rowcount == 0:
+            if connection.execute(self._sql.add_answer, row).scalar() is None:
                 raise JournalError(f"Run {run.run_id} has its answer at {entry.path} already.")
             for write in self._blob_writes(run.run_id, parcel):
                 connection.execute(write.statement, write.values)
