@@ -16,6 +16,7 @@ from windlass.calling import Caller
 from windlass.effects import Answer, AskPerson, Effects, StopSignal, spent_so_far
 from windlass.errors import ConfigError, InputError, JournalError
 from windlass.events import Listener, WorkflowStatus
+from windlass.history import undone
 from windlass.ids import generate_id
 from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord
 from windlass.llm.base import Price
@@ -158,6 +159,10 @@ class App:
         record = await self.journal.get_run(run_id)
         if record.status is WorkflowStatus.Success:
             raise JournalError(f"Run {record.run_id} has ended in Success; there is nothing to go on with.")
+        if undone(await self.journal.entries(record.run_id)):
+            raise JournalError(
+                f"The changes of run {record.run_id} were undone; take that back first with: windlass redo {record.run_id}"
+            )
         if record.status is WorkflowStatus.Waiting and assume_yes:
             await self.answer(record.run_id, Answer("approve"))
         return record.run_id
@@ -222,6 +227,7 @@ class App:
             caller=self.caller,
             ask_person=ask_person,
             stop=stop,
+            approve=frozenset(options.get("approve") or ()),
             test_command=options.get("test_command") or self.settings.test_command,
         )
 

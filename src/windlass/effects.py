@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from windlass.budget import Budget
-from windlass.errors import SandboxError, WindlassError, WorkspaceConflict
+from windlass.errors import SandboxError, StepFailed, WindlassError, WorkspaceConflict
+from windlass.history import unified
 from windlass.ids import sha256_hex
 from windlass.journal import Entry, EntryState, RunJournal, digest_of
 from windlass.llm.base import BaseLLMIntegration, CallTags, Message, Reply
@@ -108,6 +109,8 @@ class Effects:
     ask_person: AskPerson | None = None
     stop: StopSignal = field(default_factory=StopSignal)
     test_command: Sequence[str] | None = None
+    #: What a person must approve before it happens: ``writes``.
+    approve: frozenset[str] = frozenset()
     _kept: set[str] = field(default_factory=set)
     #: What this run last saw or wrote, by path: the SHA-256, or None for "no such file".
     seen: dict[str, str | None] = field(default_factory=dict)
@@ -200,6 +203,7 @@ class Effects:
         else:
             self.check_stop()
             changes = await self._new_changes(texts)
+            await self._ask_to_write(path, step_path, changes)
         rows = [
             {
                 "path": c.path,
@@ -225,6 +229,21 @@ class Effects:
             if row["change"] != "unchanged":
                 self.log.emit("file_change", {"step_path": step_path, **row})
         return changes
+
+    async def _ask_to_write(self, path: str, step_path: str, changes: Sequence[Change]) -> None:
+        # What the person brought along needs no approval of theirs.
+        if "writes" not in self.approve or step_path == "inputs":
+            return
+        changing = [c for c in changes if c.kind != "unchanged"]
+        if not changing:
+            return
+        diff = "\n".join(unified(c.path, c.before, c.after) for c in changing)
+        files = [{"path": c.path, "change": c.kind} for c in changing]
+        question = Question(
+            f"{path}.approve", "writes", "Write these changes?", {"diff": diff, "files": files}
+        )
+        if (await self.ask_a_person(question)).action != "approve":
+            raise StepFailed("The changes were rejected; nothing was written.")
 
     async def _recorded_changes(self, claim: Entry) -> list[Change]:
         async def blob(sha: str | None) -> bytes | None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from windlass.events import SEND_WORKFLOW, UPDATE_WORKFLOW_STEP, Event, StepStatus, WorkflowStatus
+from windlass.history import net_changes
 from windlass.journal import Entry, EntryState, Journal, RunRecord
 
 
@@ -41,22 +42,11 @@ def report(record: RunRecord, entries: Sequence[Entry], events: Sequence[Event])
 
 def files_of(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Each file that the run changed, once: from what it was before the run to what it is now."""
-    first: dict[str, str | None] = {}
-    last: dict[str, dict[str, Any]] = {}
+    sizes: dict[str, int] = {}
     for entry in entries:
-        if entry.kind not in ("write", "undo") or entry.state is not EntryState.DONE:
-            continue
-        for row in entry.result:
-            first.setdefault(row["path"], row["before"])
-            last[row["path"]] = row
-    files = []
-    for path, row in sorted(last.items()):
-        before, after = first[path], row["after"]
-        if before == after:
-            continue
-        change = "created" if before is None else "deleted" if after is None else "modified"
-        files.append({"path": path, "change": change, "bytes": row["bytes"]})
-    return files
+        if entry.state is EntryState.DONE and entry.kind in ("write", "undo", "redo"):
+            sizes.update((row["path"], row["bytes"]) for row in entry.result)
+    return [{"path": c.path, "change": c.kind, "bytes": sizes[c.path]} for c in net_changes(entries)]
 
 
 def tests_of(entries: Sequence[Entry]) -> dict[str, Any] | None:

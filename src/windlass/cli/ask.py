@@ -8,6 +8,7 @@ import rich_click as click
 from rich.console import Console
 from rich.text import Text
 
+from windlass.cli.files import coloured
 from windlass.cli.root import safe
 
 if TYPE_CHECKING:
@@ -52,5 +53,5 @@ def show_question(console: Console, question: Question) -> None:
         for line in detail["open_questions"]:
             console.print(Text(f"  ? {safe(line)}"))
     if detail.get("diff"):
-        console.print(Text(safe(detail["diff"])))
+        console.print(coloured(detail["diff"]), soft_wrap=True)
     console.print(Text(question.text, style="bold"))

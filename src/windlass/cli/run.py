@@ -56,6 +56,12 @@ def common_options(command: Any) -> Any:
                 is_flag=True,
                 help="Call models whose price is unknown, budget or not.",
             ),
+            click.option(
+                "--approve",
+                type=click.Choice(["writes"]),
+                multiple=True,
+                help="Show the diff and ask before files are written.",
+            ),
             click.option("--yes", "-y", is_flag=True, help="Go on without asking."),
             click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end."),
             click.option("--quiet", "-q", is_flag=True, help="Print only the outcome."),
@@ -147,5 +153,6 @@ def run_options(given: dict[str, Any]) -> dict[str, Any]:
         "fast_model": given["fast_model"],
         "budget": None if budget is None else str(budget),
         "allow_unknown_price": given["allow_unknown_price"],
+        "approve": list(given["approve"]),
         "yes": given["yes"],
     }

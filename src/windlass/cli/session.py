@@ -65,7 +65,6 @@ def start_run(
         prepare,
         view,
         output,
-        bool(options.get("yes")),
         settings,
         made=Path(workspace) if new_folder else None,
     )
@@ -78,14 +77,13 @@ def resume_run(run_id: str, output: Output, *, assume_yes: bool, outline: Outlin
     async def prepare(app: App) -> str:
         return await app.prepare_resume(run_id, assume_yes=assume_yes)
 
-    _follow(prepare, view, output, assume_yes, None)
+    _follow(prepare, view, output, None)
 
 
 def _follow(
     prepare: Any,
     view: RunView,
     output: Output,
-    assume_yes: bool,
     settings: Mapping[str, Any] | None,
     made: Path | None = None,
 ) -> None:
@@ -93,7 +91,7 @@ def _follow(
     failure: WindlassError | None = None
     result: dict[str, Any] | None = None
     try:
-        result = asyncio.run(_session(prepare, view, output, assume_yes, settings or {}))
+        result = asyncio.run(_session(prepare, view, settings or {}))
     except WindlassError as error:
         failure = error
     except asyncio.CancelledError:
@@ -123,9 +121,7 @@ def _remove_if_empty(folder: Path) -> None:
         return
 
 
-async def _session(
-    prepare: Any, view: RunView, output: Output, assume_yes: bool, settings: Mapping[str, Any]
-) -> dict[str, Any]:
+async def _session(prepare: Any, view: RunView, settings: Mapping[str, Any]) -> dict[str, Any]:
     # Imported here, behind the picture: a second of imports must not be a second of blank screen.
     from windlass.app import App
     from windlass.effects import StopSignal
@@ -141,7 +137,7 @@ async def _session(
             app.execute(
                 run_id,
                 listeners=[view.on_event],
-                ask_person=None if assume_yes or not view.interactive else view.ask_person,
+                ask_person=view.ask_person if view.interactive else None,
                 stop=stop,
             )
         )

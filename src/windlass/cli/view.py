@@ -332,7 +332,11 @@ def _tests(counts: Any) -> str:
 
 def _figures(row: Row) -> str:
     told = f" {row.seconds:.1f}s"
-    return told + (f" {row.calls} call{'' if row.calls == 1 else 's'} {row.tokens} tokens {_usd(row.cost)}" if row.calls else "")
+    return told + (
+        f" {row.calls} call{'' if row.calls == 1 else 's'} {row.tokens} tokens {_usd(row.cost)}"
+        if row.calls
+        else ""
+    )
 
 
 def _usd(cost: Decimal | None) -> str:

@@ -1,0 +1,142 @@
+"""``windlass diff``, ``undo`` and ``redo``: what a run did to files, and taking it back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+from rich.text import Text
+
+from windlass.cli.common import console, print_json, with_app
+from windlass.cli.root import safe
+
+if TYPE_CHECKING:
+    from windlass.app import App
+
+
+@click.command("diff")
+@click.argument("run", metavar="RUN")
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@click.option("--stat", is_flag=True, help="Only how many lines changed in each file.")
+@click.option("--no-pager", is_flag=True, help="Print long diffs without a pager.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def diff(run: str, paths: tuple[str, ...], stat: bool, no_pager: bool, as_json: bool) -> None:
+    """What RUN changed: from the files as they were before it to as it left them.
+
+    \b
+    windlass diff last
+    windlass diff last src/cart.py
+    windlass diff last --stat
+    """
+    from windlass.history import counts, diff_of, net_changes
+
+    async def collect(app: App) -> list[dict[str, Any]]:
+        record = await app.journal.get_run(run)
+        found = []
+        for change in net_changes(await app.journal.entries(record.run_id), paths):
+            text = await diff_of(app.journal, change)
+            added, removed = counts(text)
+            found.append(
+                {"path": change.path, "change": change.kind, "added": added, "removed": removed, "diff": text}
+            )
+        return found
+
+    found = with_app(collect)
+    if as_json:
+        print_json(found)
+        return
+    out = console()
+    if not found:
+        out.print("No change.")
+    elif stat:
+        width = max(len(row["path"]) for row in found)
+        for row in found:
+            plus, minus = bar(row["added"], row["removed"])
+            out.print(
+                Text.assemble(
+                    f" {safe(row['path']):<{width}} | {row['added'] + row['removed']:>4} ",
+                    (plus, "green"),
+                    (minus, "red"),
+                )
+            )
+        out.print(
+            f" {len(found)} file{'' if len(found) == 1 else 's'}, {sum(r['added'] for r in found)} lines added, "
+            f"{sum(r['removed'] for r in found)} removed"
+        )
+    else:
+        text = Text("\n").join(coloured(row["diff"]) for row in found)
+        if out.is_terminal and not no_pager and text.plain.count("\n") > out.height:
+            with out.pager(styles=True):
+                out.print(text, soft_wrap=True)
+        else:
+            out.print(text, soft_wrap=True)
+
+
+def bar(added: int, removed: int, width: int = 40) -> tuple[str, str]:
+    """Plus and minus signs, scaled down together to ``width``."""
+    total = added + removed
+    scale = min(1.0, width / total) if total else 0
+    return "+" * max(round(added * scale), bool(added)), "-" * max(round(removed * scale), bool(removed))
+
+
+def coloured(diff: str) -> Text:
+    """A unified diff in the usual colours."""
+    text = Text()
+    for line in diff.splitlines():
+        style = ""
+        if line.startswith(("+++", "---")):
+            style = "bold"
+        elif line.startswith("@@"):
+            style = "cyan"
+        elif line.startswith("+"):
+            style = "green"
+        elif line.startswith("-"):
+            style = "red"
+        text.append(safe(line) + "\n", style=style)
+    return text
+
+
+@click.command("undo")
+@click.argument("run", metavar="RUN")
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@click.option("--force", is_flag=True, help="Also where a file was changed since; that change is lost.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of what was put back.")
+def undo(run: str, paths: tuple[str, ...], force: bool, as_json: bool) -> None:
+    """Put the files that RUN changed back to what they were before it: all of them, or only PATHs.
+
+    A file that was changed since is not touched, and then none is; `windlass redo RUN` takes the undo back.
+    """
+    from windlass import history
+    from windlass.runner import owner_name
+
+    async def work(app: App) -> list[history.NetChange]:
+        record = await app.journal.get_run(run)
+        workspace = await app.workspace(record)
+        return await history.undo(app.journal, record, workspace, owner_name(), paths=paths, force=force)
+
+    _told(with_app(work), as_json)
+
+
+@click.command("redo")
+@click.argument("run", metavar="RUN")
+@click.option("--force", is_flag=True, help="Also where a file was changed since; that change is lost.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of what was changed.")
+def redo(run: str, force: bool, as_json: bool) -> None:
+    """Take the last `windlass undo` of RUN back."""
+    from windlass import history
+    from windlass.runner import owner_name
+
+    async def work(app: App) -> list[history.NetChange]:
+        record = await app.journal.get_run(run)
+        return await history.redo(app.journal, record, await app.workspace(record), owner_name(), force=force)
+
+    _told(with_app(work), as_json)
+
+
+def _told(changes: list[Any], as_json: bool) -> None:
+    if as_json:
+        print_json([{"path": c.path, "change": c.kind} for c in changes])
+        return
+    for change in changes:
+        word = {"created": "restored", "deleted": "removed", "modified": "put back"}[change.kind]
+        console().print(Text(f"  {word:<9} {safe(change.path)}"))

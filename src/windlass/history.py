@@ -1,0 +1,176 @@
+"""What a run changed, and taking it back: diff, undo, redo. From the journal alone; no version control needed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from windlass.errors import JournalError, NotFound, WindlassError, WorkspaceConflict
+from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord, digest_of
+from windlass.workspace import Change, Workspace
+
+_KINDS = ("write", "undo", "redo")
+
+
+@dataclass(frozen=True)
+class NetChange:
+    """One file's change over a whole run, contents by SHA-256 (None = no such file)."""
+
+    path: str
+    before: str | None
+    after: str | None
+    mode: int | None
+
+    @property
+    def kind(self) -> str:
+        """``created``, ``modified`` or ``deleted``."""
+        if self.before is None:
+            return "created"
+        return "deleted" if self.after is None else "modified"
+
+
+def net_changes(entries: Sequence[Entry], paths: Sequence[str] = ()) -> list[NetChange]:
+    """The files that differ from what they were before the run, by path. NotFound for a path it never touched."""
+    found: dict[str, NetChange] = {}
+    for entry in entries:
+        if entry.kind not in _KINDS or entry.state is not EntryState.DONE:
+            continue
+        for row in entry.result:
+            known = found.get(row["path"])
+            before = row["before"] if known is None else known.before
+            mode = row.get("mode") if known is None else known.mode
+            found[row["path"]] = NetChange(row["path"], before, row["after"], mode)
+    for path in paths:
+        if path not in found:
+            touched = ", ".join(sorted(found)) or "no file"
+            raise NotFound(f"The run did not change {path!r}; it changed {touched}.")
+    chosen = [found[path] for path in sorted(paths or found)]
+    return [change for change in chosen if change.before != change.after]
+
+
+def undone(entries: Sequence[Entry]) -> list[Entry]:
+    """The undos of a run that were not redone, oldest first."""
+    stack: list[Entry] = []
+    for entry in entries:
+        if entry.state is EntryState.DONE and entry.kind == "undo":
+            stack.append(entry)
+        elif entry.state is EntryState.DONE and entry.kind == "redo" and stack:
+            stack.pop()
+    return stack
+
+
+async def _bytes(journal: Journal, sha256: str | None) -> bytes | None:
+    return None if sha256 is None else await journal.get_blob(sha256)
+
+
+async def diff_of(journal: Journal, change: NetChange) -> str:
+    """A unified diff of one file; a sentence in its place for content that is no text."""
+    before, after = await _bytes(journal, change.before), await _bytes(journal, change.after)
+    return unified(change.path, before, after)
+
+
+def unified(path: str, before: bytes | None, after: bytes | None) -> str:
+    """A unified diff from ``before`` to ``after`` (None = no such file), in git's form."""
+    try:
+        old = "" if before is None else before.decode()
+        new = "" if after is None else after.decode()
+    except UnicodeDecodeError:
+        return f"Binary file {path} differs\n"
+    lines = difflib.unified_diff(
+        old.splitlines(keepends=True),
+        new.splitlines(keepends=True),
+        "/dev/null" if before is None else f"a/{path}",
+        "/dev/null" if after is None else f"b/{path}",
+    )
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
+
+
+def counts(diff: str) -> tuple[int, int]:
+    """Lines added and removed in a unified diff."""
+    body = [line for line in diff.splitlines() if not line.startswith(("+++", "---"))]
+    return sum(line.startswith("+") for line in body), sum(line.startswith("-") for line in body)
+
+
+async def undo(
+    journal: Journal,
+    record: RunRecord,
+    workspace: Workspace,
+    owner: str,
+    *,
+    paths: Sequence[str] = (),
+    force: bool = False,
+) -> list[NetChange]:
+    """Put files back to what they were before the run, all or none; what was changed back.
+
+    Raises WorkspaceConflict, having written nothing, when a file is no longer what the run left
+    (unless ``force``), RunOwnedElsewhere while the run is under way, JournalError when there is nothing to undo.
+    """
+    entries = await journal.entries(record.run_id)
+    changes = net_changes(entries, paths)
+    if not changes:
+        raise JournalError(f"Run {record.run_id} has no change to undo.")
+    back = [NetChange(c.path, c.after, c.before, c.mode) for c in changes]
+    await _apply(journal, record, workspace, owner, "undo", back, force)
+    return back
+
+
+async def redo(
+    journal: Journal, record: RunRecord, workspace: Workspace, owner: str, *, force: bool = False
+) -> list[NetChange]:
+    """Take the last undo back; what was changed. Raises like :func:`undo`."""
+    stack = undone(await journal.entries(record.run_id))
+    if not stack:
+        raise JournalError(f"Run {record.run_id} has no undo to take back.")
+    rows = stack[-1].result
+    changes = [NetChange(r["path"], r["after"], r["before"], r.get("mode")) for r in rows]
+    await _apply(journal, record, workspace, owner, "redo", changes, force)
+    return changes
+
+
+async def _apply(
+    journal: Journal,
+    record: RunRecord,
+    workspace: Workspace,
+    owner: str,
+    kind: str,
+    changes: Sequence[NetChange],
+    force: bool,
+) -> None:
+    rows: list[dict[str, Any]] = []
+    wanted: list[Change] = []
+    for change in changes:
+        before, after = await _bytes(journal, change.before), await _bytes(journal, change.after)
+        wanted.append(Change(change.path, before, after, change.mode))
+        rows.append(
+            {
+                "path": change.path,
+                "change": change.kind,
+                "before": change.before,
+                "after": change.after,
+                "bytes": len(after or b""),
+                "mode": change.mode,
+            }
+        )
+    lease = await journal.acquire(record.run_id, owner)
+    try:
+        mine = await RunJournal.open(journal, lease)
+        number = sum(e.kind == kind for e in mine.all.values())
+        claim = await mine.claim(f"{kind}[{number}]", kind, digest_of(rows), rows)
+        try:
+            await workspace.apply(wanted, force=force)
+        except WorkspaceConflict as error:
+            await mine.fail(claim, str(error))
+            raise WorkspaceConflict(
+                f"{str(error).partition(' is not what')[0]} was changed after the run; nothing was written. Look at it with "
+                f"windlass diff {record.run_id}, or add --force to overwrite that change."
+            ) from None
+        except WindlassError as error:
+            await mine.fail(claim, str(error))
+            raise
+        await mine.finish(claim, rows)
+    finally:
+        await journal.release(lease)
