@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,7 +166,7 @@ async def _apply(
         except WorkspaceConflict as error:
             await mine.fail(claim, str(error))
             raise WorkspaceConflict(
-                f"{str(error).partition(' is not what')[0]} was changed after the run; nothing was written. Look at it with "
+                f"{re.split(r' (?:is|are) not what', str(error))[0]}: changed after the run; nothing was written. Look at it with "
                 f"windlass diff {record.run_id}, or add --force to overwrite that change."
             ) from None
         except WindlassError as error:
