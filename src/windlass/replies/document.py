@@ -22,6 +22,8 @@ class Document:
         self._raws = raws
         self.lines = [raw[:-1] if raw.endswith("\r") else raw for raw in raws]
         self.crlf = uses_crlf(body)
+        self._hay: str | None = None
+        self._last_found: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -31,11 +33,11 @@ class Document:
 
         ``key`` says what counts as equal, as in ``sorted``.
         """
+        self._last_found = None
         if not wanted or len(wanted) > len(self.lines):
             return []
-        hay_lines = [key(line) for line in self.lines] if key else self.lines
+        hay = self._keyed(key)
         needle_lines = [key(line) for line in wanted] if key else list(wanted)
-        hay = "\n" + "\n".join(hay_lines) + "\n"
         needle = "\n" + "\n".join(needle_lines) + "\n"
         places: list[int] = []
         position = hay.find(needle)
@@ -44,14 +46,35 @@ class Document:
             line += hay.count("\n", counted, position)
             counted = position
             places.append(line)
+            self._last_found = (line, position) if key is None else None
             position = hay.find(needle, position + 1)
         return places
+
+    def _keyed(self, key: Callable[[str], str] | None) -> str:
+        """All lines between line feeds, to search in; the plain form is kept from one search to the next."""
+        if key is not None:
+            return "\n" + "\n".join(map(key, self.lines)) + "\n"
+        if self._hay is None:
+            self._hay = "\n" + "\n".join(self.lines) + "\n"
+        return self._hay
 
     def replace(self, start: int, count: int, new: Sequence[str]) -> None:
         """Put ``new`` in the place of ``count`` lines."""
         ending = "\r" if self.crlf else ""
+        if self._hay is not None:
+            self._hay = self._respliced(self._hay, start, count, new)
+        self._last_found = None
         self._raws[start : start + count] = [line + ending for line in new]
         self.lines[start : start + count] = new
+
+    def _respliced(self, hay: str, start: int, count: int, new: Sequence[str]) -> str | None:
+        """The kept search text after a replacement; None where building it anew is as good."""
+        before = self._last_found
+        if before is None or before[0] != start or not new:
+            return None
+        at = before[1]
+        length = sum(len(line) + 1 for line in self.lines[start : start + count])
+        return hay[: at + 1] + "\n".join(new) + "\n" + hay[at + 1 + length :]
 
     def rewrite(self, start: int, rows: Sequence[tuple[str, str]]) -> None:
         """Apply the rows of a hunk at ``start``: ``' '`` keeps the file's own line, ``-`` drops it, ``+`` adds."""
@@ -65,6 +88,7 @@ class Document:
             if mark == " ":
                 raws.append(self._raws[position])
             position += 1
+        self._hay = self._last_found = None
         self._raws[start:position] = raws
         self.lines[start:position] = [raw[:-1] if raw.endswith("\r") else raw for raw in raws]
 

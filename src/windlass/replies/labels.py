@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from windlass.replies.languages import ENDINGS, family_of_path, is_language, is_well_known_name
 
 _LONGEST = 300
-_FAR = 40
+#: Lines above a block that are searched for its path.
+FAR = 40
 
 _BULLET = re.compile(r"\s*(?:[-*+•–]|\(?\d{1,3}[.)])\s+")
 _HEADING = re.compile(r"\s{0,3}#{1,6}\s+")
@@ -62,6 +63,7 @@ _ATTRIBUTE = re.compile(
     r"(?:^|[\s{,;])(?:file\s?name|file\s?path|filepath|file|path|title|name|src)\s*[:=]\s*(\"[^\"]*\"|'[^']*'|[^\s}\"',]+)",
     re.IGNORECASE,
 )
+_PATH_MARK = re.compile(r"[./\\]")
 _WRAPPER = re.compile(r"\s*</?(?:source|code|pre|codeblock|sourcecode)>\w{0,20}\s*", re.IGNORECASE)
 _RANGE = re.compile(r"(?:[:#]L?\d+(?:\s*[-:]\s*L?\d+)?|\s+lines?\s+\d+.*|\s+\(?L?\d+-L?\d+\)?)$")
 _CITED = re.compile(r"\d+:\d+:(?=\S)")
@@ -156,6 +158,15 @@ def strict_label(line: str, names: Collection[str]) -> Label | None:
     """The path of a line that holds a path and nothing else but decoration."""
     if len(line) > _LONGEST or not line.strip():
         return None
+    if not _PATH_MARK.search(line):
+        # Most lines end here: without a dot or a slash only a well-known or given name can be a path.
+        lone = line.strip(" \t>#*_`:\"'").rsplit(None, 1)
+        if (
+            not lone
+            or not (lone[-1] in names or is_well_known_name(lone[-1].strip("*_`:\"'")))
+            and "`" not in line
+        ):
+            return None
     text = line.strip().lstrip(">").strip()
     comment = _HTML_COMMENT.fullmatch(text)
     if comment:
@@ -358,7 +369,7 @@ def label_above(gap: Sequence[str], names: Collection[str]) -> Label | Clash | N
     paragraph: list[str] = []
     seen_paragraph = False
     lines_read = 0
-    for index in range(len(gap) - 1, max(-1, len(gap) - 1 - _FAR), -1):
+    for index in range(len(gap) - 1, max(-1, len(gap) - 1 - FAR), -1):
         line = gap[index]
         if not line.strip(" \t>") or _WRAPPER.fullmatch(line):
             seen_paragraph = seen_paragraph or bool(paragraph)
@@ -406,7 +417,7 @@ def _neighbour_is_bullet(gap: Sequence[str], index: int) -> bool:
 def last_paragraph(gap: Sequence[str]) -> str:
     """The text directly above a block, as one line."""
     lines: list[str] = []
-    for line in reversed(gap[-_FAR:]):
+    for line in reversed(gap[-FAR:]):
         if line.strip():
             lines.append(line.strip())
         elif lines:

@@ -12,7 +12,7 @@ from windlass.replies.kinds import refusal
 from windlass.replies.languages import family_of_path, is_page, is_well_known_name
 from windlass.replies.operations import Operation, Whole
 from windlass.replies.read import Reader
-from windlass.replies.scan import scan
+from windlass.replies.scan import Scan, scan
 from windlass.replies.targets import Targets
 from windlass.replies.thinking import strip_thinking
 
@@ -50,14 +50,14 @@ def parse_reply(
 
 def _operations(text: str, targets: Targets, *, cut: bool) -> list[Operation]:
     only = targets.only
+    found = scan(text)
     if only is not None:
-        page = _whole_reply(text, only, targets, cut=cut)
+        page = _whole_reply(text, only, targets, found, cut=cut)
         if page is not None:
             return [page]
-    enveloped = _json_reply(text, targets, cut=cut)
+    enveloped = _json_reply(text, targets, found, cut=cut)
     if enveloped is not None:
         return enveloped
-    found = scan(text)
     if not found.items:
         return [_bare_reply(text, targets, cut=cut)]
     if found.open_item is not None:
@@ -65,7 +65,7 @@ def _operations(text: str, targets: Targets, *, cut: bool) -> list[Operation]:
     return Reader(found, targets, cut=cut).operations()
 
 
-def _whole_reply(text: str, path: str, targets: Targets, *, cut: bool) -> Whole | None:
+def _whole_reply(text: str, path: str, targets: Targets, found: Scan, *, cut: bool) -> Whole | None:
     """The reply as the asked-for file, where its first line can be nothing else; None where it must be read on."""
     family = family_of_path(path)
     if not bare.starts_like(path, text):
@@ -74,7 +74,6 @@ def _whole_reply(text: str, path: str, targets: Targets, *, cut: bool) -> Whole 
         return None
     if family == "json":
         return _bare_json(text, path, targets, cut=cut)
-    found = scan(text)
     if family == "diff":
         fenced = [item for item in found.items if item.kind == "fence"]
         if fenced:
@@ -140,10 +139,10 @@ def _names(value: object, path: str) -> bool:
     return False
 
 
-def _json_reply(text: str, targets: Targets, *, cut: bool) -> list[Operation] | None:
+def _json_reply(text: str, targets: Targets, found: Scan, *, cut: bool) -> list[Operation] | None:
     stripped = text.strip()
     starts = stripped[:1] in ("{", "[")
-    if not starts and (scan(text).items or "\n{" not in text and "\n[" not in text):
+    if not starts and (found.items or "\n{" not in text and "\n[" not in text):
         return None
     decoded = decode_json(text)
     if decoded is None:
@@ -160,10 +159,10 @@ def _json_reply(text: str, targets: Targets, *, cut: bool) -> list[Operation] | 
         )
     operations: list[Operation] = []
     for value in decoded.values:
-        found = operations_of(value, targets.names)
-        if found is None:
+        files = operations_of(value, targets.names)
+        if files is None:
             return None
-        operations.extend(found)
+        operations.extend(files)
     rest = text[decoded.end :]
     if scan(rest).items or scan(text[: decoded.start]).items:
         raise refusal("ambiguous", "The reply holds JSON files and other blocks.")

@@ -48,7 +48,6 @@ class Reader:
         self._output = 0
         self._edit_path: str | None = None
         self._pending_path: str | None = None
-        self._since = -1
 
     def names_its_blocks(self) -> bool:
         """True where a fence of the reply carries the asked-for path."""
@@ -68,10 +67,12 @@ class Reader:
 
     def operations(self) -> list[Operation]:
         """Everything the reply asks for. Raises ReplyError where a block cannot be read, or belongs nowhere."""
+        carried: list[str] = []
         for index, item in enumerate(self._found.items):
             if not item.closed:
                 raise refusal("truncated", "The reply ends inside a block: its closing line is missing.")
-            gap = self._found.gap(index, self._since)
+            # A block that is passed over (a command, an output) leaves the label above it to the next one.
+            gap = [*carried, *self._found.gap(index, index - 1)][-labels.FAR :]
             used = True
             if item.kind == "fence":
                 used = self._fence(item, gap)
@@ -83,8 +84,7 @@ class Reader:
                 self._unified(list(item.lines), None)
             else:
                 self._operations.extend(operations_of_tag(list(item.lines), self._targets.names))
-            if used:
-                self._since = index
+            carried = [] if used else gap
         self._stray_tags()
         self._settle_unlabelled()
         if self._cut and (self._targets.asked is None or any(is_page(path) for path in self._targets.asked)):
@@ -531,10 +531,11 @@ class Reader:
         written = {getattr(operation, "path", None) for operation in self._operations}
         blocks = self._unlabelled
         if self._operations:
+            given = {operation.text for operation in self._operations if isinstance(operation, Whole)}
             left = [
-                (item, gap)
+                item
                 for item, gap in blocks
-                if not labels.speaks_of_usage(gap) and not self._repeats(item)
+                if not labels.speaks_of_usage(gap) and joined(item.lines) not in given
             ]
             if not left:
                 return
@@ -578,10 +579,6 @@ class Reader:
         known = self._targets.known.get(only)
         part = known is not None and labels.speaks_of_a_part(gap) and not _says_whole(gap)
         self._operations.append(Whole(only, text, labelled=False, part=part))
-
-    def _repeats(self, item: Item) -> bool:
-        text = joined(item.lines)
-        return any(isinstance(operation, Whole) and operation.text == text for operation in self._operations)
 
 
 def _says_whole(gap: list[str]) -> bool:

@@ -25,6 +25,7 @@ class Targets:
         self.asked = None if asked_for is None else list(dict.fromkeys(asked_for))
         self.known = known_files
         self._by_form = {_form(name): name for name in [*known_files, *(self.asked or [])]}
+        self._resolved: dict[tuple[str, bool], str] = {}
         self.names = frozenset([*known_files, *(self.asked or [])])
 
     @property
@@ -37,6 +38,11 @@ class Targets:
 
         ``existing`` = the name must be of a known file (edits), so a folder left out may be filled in.
         """
+        if (written, existing) not in self._resolved:
+            self._resolved[written, existing] = self._resolve(written, existing=existing)
+        return self._resolved[written, existing]
+
+    def _resolve(self, written: str, *, existing: bool) -> str:
         name = written.strip()
         while name.startswith(("./", ".\\")):
             name = name[2:].lstrip("/") if name.startswith(".//") else name[2:]
