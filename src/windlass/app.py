@@ -25,7 +25,7 @@ from windlass.llm.registry import LLMIntegrationRegistry
 from windlass.plan import EventLog
 from windlass.prompt import PromptStore
 from windlass.report import waiting_for
-from windlass.runner import Runner
+from windlass.runner import Runner, owner_name
 from windlass.settings import ModelSettings, PriceSettings, Settings, load_settings
 from windlass.workflow import StepWorkflow
 from windlass.workspace import Workspace, WorkspaceSetting, open_workspace
@@ -139,22 +139,37 @@ class App:
         listeners: Iterable[Listener] = (),
         ask_person: AskPerson | None = None,
         stop: StopSignal | None = None,
+        stream: bool = True,
     ) -> RunRecord:
-        """Run or resume a run to its end, or to where a person must answer; its record then."""
+        """Run or resume a run to its end, or to where a person must answer; its record then.
+
+        ``stream`` False: nobody watches, so each call is one plain request.
+        """
         stop = stop or StopSignal()
+        opened: list[Effects] = []
 
         async def build_effects(
             record: RunRecord, journal: RunJournal, log: EventLog, signal: StopSignal
         ) -> Effects:
-            return await self._effects(record, journal, log, signal, ask_person)
+            effects = await self._effects(record, journal, log, signal, ask_person)
+            effects.stream = stream
+            opened.append(effects)
+            return effects
 
         runner = Runner(self.journal, self.prompts, self._workflow, build_effects, list(listeners), stop)
-        return await runner.run(run_id)
+        try:
+            return await runner.run(run_id)
+        finally:
+            for effects in opened:
+                await effects.models.close()
 
-    async def prepare_resume(self, run_id: str, *, assume_yes: bool = False) -> str:
+    async def prepare_resume(
+        self, run_id: str, *, assume_yes: bool = False, changes: Mapping[str, Any] | None = None
+    ) -> str:
         """The whole id of a run that can go on. Raises NotFound, or JournalError for one that has succeeded.
 
-        ``assume_yes`` approves what the run waits for.
+        ``assume_yes`` approves what the run waits for. ``changes`` are options that bound the run without being part
+        of any request it made: ``budget``, ``allow_unknown_price``, ``max_repairs``.
         """
         record = await self.journal.get_run(run_id)
         if record.status is WorkflowStatus.Success:
@@ -165,6 +180,12 @@ class App:
             )
         if record.status is WorkflowStatus.Waiting and assume_yes:
             await self.answer(record.run_id, Answer("approve"))
+        if changes:
+            lease = await self.journal.acquire(record.run_id, owner_name())
+            try:
+                await self.journal.update_run(lease, options={**record.options, **changes})
+            finally:
+                await self.journal.release(lease)
         return record.run_id
 
     async def answer(self, run_id: str, answer: Answer) -> None:

@@ -109,6 +109,8 @@ class Effects:
     ask_person: AskPerson | None = None
     stop: StopSignal = field(default_factory=StopSignal)
     test_command: Sequence[str] | None = None
+    #: Whether someone watches: then replies are streamed.
+    stream: bool = True
     #: What a person must approve before it happens: ``writes``.
     approve: frozenset[str] = frozenset()
     _kept: set[str] = field(default_factory=set)
@@ -158,7 +160,7 @@ class Effects:
             messages=messages,
             prompt=prompt,
             tags=CallTags(self.run_id, step_path, prompt.tag, int(path.rpartition("[")[2].rstrip("]"))),
-            stream=stream,
+            stream=stream and self.stream,
         )
         return await self.caller.call(self, model, call)
 

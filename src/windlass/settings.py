@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     test_command: tuple[str, ...] | None = None
     keep_versions: int = pydantic.Field(default=4, ge=2)
     lock_timeout: float = pydantic.Field(default=30.0, gt=0)
-    max_attempts: int = pydantic.Field(default=5, ge=1)
+    max_attempts: int = pydantic.Field(default=7, ge=1)
     max_retry_after: float = pydantic.Field(default=60.0, gt=0)
     s3: S3Settings = S3Settings()
 

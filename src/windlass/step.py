@@ -46,7 +46,6 @@ class StepContext(Generic[StateT]):
     state: StateT
     path: str
     step: BaseStep | None = None
-    stream: bool = True
     _counts: dict[str, int] = field(default_factory=dict)
 
     def _effect_path(self, kind: str) -> str:
@@ -77,7 +76,7 @@ class StepContext(Generic[StateT]):
             messages,
             role=role,
             prompt=prompt,
-            stream=self.stream and show,
+            stream=show,
         )
 
     async def ask_for(
@@ -170,7 +169,7 @@ class StepContext(Generic[StateT]):
 
     def at(self, path: str, step: BaseStep | None = None) -> StepContext[StateT]:
         """The context of another occurrence, with counters of its own."""
-        return StepContext(self.effects, self.state, path, step or self.step, self.stream)
+        return StepContext(self.effects, self.state, path, step or self.step)
 
     async def run(self, step: BaseStep, *, key: str | None = None, module: str | None = None) -> str | None:
         """Run a step (or the occurrence ``key`` of it) with its events; its result text."""

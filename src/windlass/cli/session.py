@@ -70,12 +70,14 @@ def start_run(
     )
 
 
-def resume_run(run_id: str, output: Output, *, assume_yes: bool, outline: Outline = ()) -> None:
+def resume_run(
+    run_id: str, output: Output, *, assume_yes: bool, changes: Mapping[str, Any], outline: Outline = ()
+) -> None:
     """Go on with a run, follow it to its end and exit with its code."""
     view = make_view(output.as_json, output.quiet, f"Run {run_id}", outline)
 
     async def prepare(app: App) -> str:
-        return await app.prepare_resume(run_id, assume_yes=assume_yes)
+        return await app.prepare_resume(run_id, assume_yes=assume_yes, changes=changes)
 
     _follow(prepare, view, output, None)
 
@@ -139,6 +141,7 @@ async def _session(prepare: Any, view: RunView, settings: Mapping[str, Any]) -> 
                 listeners=[view.on_event],
                 ask_person=view.ask_person if view.interactive else None,
                 stop=stop,
+                stream=view.watched,
             )
         )
         _install_signals(task, stop, view)

@@ -64,6 +64,8 @@ class RunView:
     run_id: str | None = None
     rows: dict[str, Row] = field(default_factory=dict)
     interactive: bool = False
+    #: Whether streamed text is shown as it comes.
+    watched: bool = False
 
     def __post_init__(self) -> None:
         self.rows = {path: Row(path, name) for path, name in self.outline}
@@ -175,6 +177,7 @@ class TreeView(RunView):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.interactive = sys.stdin.isatty()
+        self.watched = True
         self.notes: list[str] = []
         self.live = Live(
             get_renderable=self.render, console=self.console, refresh_per_second=12, transient=False
