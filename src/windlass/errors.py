@@ -5,6 +5,7 @@
     WindlassError                     shown to a person as one sentence; exit code 1
     ├── InputError                    what the person gave cannot be used; exit code 2
     │   ├── ConfigError               settings, windlass.toml or a workflow's step config
+    │   ├── ArgumentError             an empty text, a number out of range (also a ValueError)
     │   ├── UnknownModel              no such alias, provider or session
     │   ├── TemplateError             a prompt's values do not fit its variables
     │   ├── UnsafePath                a file name that could leave the workspace (also a ValueError)
@@ -49,6 +50,10 @@ class InputError(WindlassError):
 
 class ConfigError(InputError):
     """Settings, ``windlass.toml`` or a workflow's step configuration is wrong."""
+
+
+class ArgumentError(InputError, ValueError):
+    """A text that is empty, a number that is out of range, a list without entries; says which."""
 
 
 class UnknownModel(InputError, ValueError):

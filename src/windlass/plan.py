@@ -125,7 +125,7 @@ class EventLog:
 
     # -- what steps say -------------------------------------------------------------------------
 
-    def declare(self, steps: Sequence[PlanStep], *, status: str = "in-progress") -> None:
+    def declare(self, steps: Sequence[PlanStep]) -> None:
         """Add steps to the plan; sends the plan when it grew (or the run has just come back)."""
         new = [step for step in steps if step.path not in self._steps]
         for step in new:
@@ -133,11 +133,29 @@ class EventLog:
             self._numbers[step.path] = len(self._steps)
         if new or not self._resent:
             self._resent = True
-            self.emit(SEND_WORKFLOW, {"workflow": self.plan(status)})
+            self.emit(SEND_WORKFLOW, {"workflow": self.plan()})
 
-    def plan(self, status: str = "in-progress") -> dict[str, Any]:
-        """The plan as it stands."""
-        return build_plan(self.workflow_name, list(self._steps.values()), status)
+    def plan(self) -> dict[str, Any]:
+        """The plan as it stands: ``pending`` until its first step starts, ``finished`` once every step has ended."""
+        steps = list(self._steps.values())
+        status = "in-progress"
+        if all(step.status is StepStatus.PENDING for step in steps):
+            status = "pending"
+        elif all(step.status in STEP_ENDS for step in steps):
+            status = "finished"
+        return build_plan(self.workflow_name, steps, status)
+
+    def reopen(self, path: str) -> None:
+        """A step that has ended runs again, because what it works on has changed: the plan says so first."""
+        self._steps[path].status = StepStatus.PENDING
+        self._steps[path].response = ""
+        self.emit(SEND_WORKFLOW, {"workflow": self.plan()})
+
+    def skip_rest(self, why: str) -> None:
+        """Every step that never started is over too: nothing that was declared is left without an end."""
+        for path, step in self._steps.items():
+            if step.status is StepStatus.PENDING:
+                self.status(path, StepStatus.SKIPPED, reason=why)
 
     def number(self, path: str) -> int:
         """The number of a declared step."""
@@ -149,15 +167,15 @@ class EventLog:
         return None if step is None else step.status
 
     def status(self, path: str, status: StepStatus, *, response: str | None = None, **extra: Any) -> None:
-        """A step's new status; what was said before is left out. ``response`` follows in its own event."""
+        """A step's new status; what was said before is left out. After ``finished`` comes the response."""
         step = self._steps[path]
         if step.status is status or step.status in STEP_ENDS:
             return
         step.status = status
         self._update(path, {"status": status.value, **extra})
-        if response is not None and status is StepStatus.FINISHED:
-            step.response = response
-            self._update(path, {"response": response})
+        if status is StepStatus.FINISHED:
+            step.response = response or ""
+            self._update(path, {"response": step.response})
 
     def file_name(self, path: str, file_name: str) -> None:
         """The file that a step is about."""

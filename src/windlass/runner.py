@@ -102,6 +102,7 @@ class Runner:
             status = walk.result()
         except JournalMismatch as error:
             workflow.error, workflow.status = error, WorkflowStatus.Failure
+            log.skip_rest("The run ended before it.")
             status = workflow.status
         finally:
             walk.cancel()

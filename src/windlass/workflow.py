@@ -212,6 +212,8 @@ class StepWorkflow(BaseWorkflow, Generic[StateT]):
         except Exception as error:
             self.error = error
             self.status = WorkflowStatus.Failure
+        if self.status in (WorkflowStatus.Failure, WorkflowStatus.Cancelled):
+            log.skip_rest("The run ended before it.")
         self.summary = self.summary_of(ctx.state)
         return self.status
 
