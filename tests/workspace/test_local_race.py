@@ -56,14 +56,14 @@ def test_three_thousand_writes_never_escape(local: LocalPlace, swapped: Path) ->
     workspace = local.workspace
     assert isinstance(workspace, LocalWorkspace)
     written = refused = 0
-    for number in range(ROUNDS):
+    # Most are refused, each looking at the folder several times; on a slow day we go on until one got through.
+    while written + refused < ROUNDS or (written == 0 and refused < 10 * ROUNDS):
         try:
             # Straight, without an event loop between the calls: more of them hit the moment of a swap.
-            workspace._apply([Change("folder/new", None, b"%d" % number)], True)
+            workspace._apply([Change("folder/new", None, b"%d" % written)], True)
             written += 1
         except WorkspaceError:
             refused += 1
-    assert written + refused == ROUNDS
     assert written > 0
     assert refused > 0
     assert {path.name: path.read_bytes() for path in swapped.iterdir()} == {"secret": b"secret"}
