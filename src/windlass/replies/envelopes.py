@@ -330,9 +330,9 @@ def operations_of_tag(lines: list[str], names: Collection[str]) -> list[Operatio
     if body.startswith("\n"):
         body = body[1:]
     body = (
-        re.sub(r"\n[ \t]+$", "\n", body[-400:])
+        re.sub(r"\n[ \t]+\Z", "\n", body[-400:])
         if len(body) <= 400
-        else body[:-400] + re.sub(r"\n[ \t]+$", "\n", body[-400:])
+        else body[:-400] + re.sub(r"\n[ \t]+\Z", "\n", body[-400:])
     )
     return [Whole(path, body_text(path, body, data=False))]
 
