@@ -1,0 +1,324 @@
+"""Runs two versions of a prompt on the same cases and says which is better, and how sure that is.
+
+What a case is and how an answer is judged is the caller's: ``run_case(text, case)`` makes the calls and
+says pass, fail or error. Every result is kept as soon as it is there, so a comparison that was stopped
+goes on where it was; only errors are tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from windlass.errors import BudgetExceeded, InputError, PromptConflict, WindlassError
+from windlass.evidence import ALPHA, MIN_DISCORDANT, Comparison, Tally
+from windlass.ids import sha256_hex
+from windlass.prompt.records import PromptStore, Resolved, VersionedPrompt
+
+Verdict = Literal["pass", "fail", "error"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One task with what is needed to judge the answer; ``data`` means something to ``run_case`` only."""
+
+    id: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """How a version did on a case. ``error`` is infrastructure and says nothing about the prompt.
+
+    ``cost_micro`` is millionths of a USD, None when no price is known; ``detail`` is for a person, and for
+    the optimiser to learn from.
+    """
+
+    outcome: Verdict
+    cost_micro: int | None = None
+    detail: str | None = None
+
+
+RunCase = Callable[[str, Case], Awaitable[CaseResult]]
+
+
+class ResultBook(Protocol):
+    """Where the results of one comparison are kept."""
+
+    def results(self) -> Mapping[tuple[str, int], CaseResult]:
+        """What is known so far, by case id and version number."""
+
+    def record(self, case_id: str, version_no: int, result: CaseResult) -> None:
+        """Keep a result; in place of an earlier one."""
+
+    def conclude(self, comparison: Comparison) -> None:
+        """Keep what the comparison says now."""
+
+
+class MemoryBook:
+    """A :class:`ResultBook` that is forgotten with the process."""
+
+    def __init__(self) -> None:
+        self._results: dict[tuple[str, int], CaseResult] = {}
+        self.comparison: Comparison | None = None
+
+    def results(self) -> Mapping[tuple[str, int], CaseResult]:
+        """See :class:`ResultBook`."""
+        return dict(self._results)
+
+    def record(self, case_id: str, version_no: int, result: CaseResult) -> None:
+        """See :class:`ResultBook`."""
+        self._results[case_id, version_no] = result
+
+    def conclude(self, comparison: Comparison) -> None:
+        """See :class:`ResultBook`."""
+        self.comparison = comparison
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What came of :func:`compare`: why it ended, and what this call (not an earlier one) spent."""
+
+    comparison: Comparison
+    ended: Literal["decided", "all cases", "budget"]
+    ran: int
+    spent_micro: int
+
+
+async def compare(
+    old: VersionedPrompt,
+    new: VersionedPrompt,
+    cases: Sequence[Case],
+    run_case: RunCase,
+    book: ResultBook,
+    *,
+    alpha: float = ALPHA,
+    min_discordant: int = MIN_DISCORDANT,
+    cost_cap: float | None = None,
+    budget_micro: int | None = None,
+    side_by_side: int = 4,
+    until_decided: bool = True,
+    on_progress: Callable[[Comparison], None] | None = None,
+) -> Compared:
+    """Run both versions on the cases, in order, until it is decided, the cases end or the budget does.
+
+    ``side_by_side`` cases run at once, both versions of each together. A case is not started when the
+    dearest call so far, for all that run, could pass ``budget_micro``. A WindlassError of ``run_case``
+    counts as the result ``error``; BudgetExceeded ends the comparison. Compare k new versions with
+    ``alpha`` / k each.
+    """
+    if len({case.id for case in cases}) < len(cases):
+        raise InputError("Two cases have the same id; a result could not be told from the other's.")
+    if old.version_no == new.version_no:
+        raise InputError(f"Version {old.version_no} cannot be compared with itself.")
+    work = _Work(old, new, cases, run_case, book, budget_micro, await asyncio.to_thread(book.results))
+
+    def now(decided: bool) -> Comparison:
+        return work.comparison(alpha, min_discordant, cost_cap, in_order_only=decided)
+
+    running: set[asyncio.Task[None]] = set()
+    waiting = iter([case for case in cases if work.missing(case)])
+    ended: Literal["decided", "all cases", "budget"] = "all cases"
+    exhausted = False
+    try:
+        while True:
+            # Only an unbroken run of cases from the first decides when to stop: were quick answers
+            # counted first, slow failures would come too late to matter.
+            if until_decided and now(True).decision != "not enough":
+                ended = "decided"
+                break
+            while not exhausted and len(running) < side_by_side:
+                if not work.affordable(len(running) + 1):
+                    ended, exhausted = "budget", True
+                    break
+                case = next(waiting, None)
+                if case is None:
+                    exhausted = True
+                    break
+                running.add(asyncio.create_task(work.run(case)))
+            if not running:
+                break
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                try:
+                    task.result()
+                except BudgetExceeded:
+                    ended, exhausted = "budget", True
+            if on_progress is not None:
+                on_progress(now(False))
+        # What was paid for is waited for and kept.
+        for outcome in await asyncio.gather(*running, return_exceptions=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, BudgetExceeded):
+                raise outcome
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    comparison = now(False)
+    await asyncio.to_thread(book.conclude, comparison)
+    return Compared(comparison, ended, work.ran, work.spent)
+
+
+class _Work:
+    def __init__(
+        self,
+        old: VersionedPrompt,
+        new: VersionedPrompt,
+        cases: Sequence[Case],
+        run_case: RunCase,
+        book: ResultBook,
+        budget: int | None,
+        results: Mapping[tuple[str, int], CaseResult],
+    ) -> None:
+        self.versions = (old, new)
+        self.cases = cases
+        self.run_case = run_case
+        self.book = book
+        self.budget = budget
+        self.results = dict(results)
+        self.spent = self.ran = 0
+
+    def missing(self, case: Case) -> list[VersionedPrompt]:
+        return [version for version in self.versions if self._answer(case, version) is None]
+
+    def affordable(self, pairs: int) -> bool:
+        if self.budget is None:
+            return True
+        dearest = max((result.cost_micro or 0 for result in self.results.values()), default=0)
+        return self.spent + 2 * pairs * dearest <= self.budget and self.spent < self.budget
+
+    async def run(self, case: Case) -> None:
+        outcomes = await asyncio.gather(
+            *(self._run(case, version) for version in self.missing(case)), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def _run(self, case: Case, version: VersionedPrompt) -> None:
+        try:
+            result = await self.run_case(version.prompt_content, case)
+        except BudgetExceeded:
+            raise
+        except WindlassError as error:
+            result = CaseResult("error", None, str(error))
+        self.ran += 1
+        self.spent += result.cost_micro or 0
+        self.results[case.id, version.version_no] = result
+        await asyncio.to_thread(self.book.record, case.id, version.version_no, result)
+
+    def _answer(self, case: Case, version: VersionedPrompt) -> bool | None:
+        result = self.results.get((case.id, version.version_no))
+        return None if result is None or result.outcome == "error" else result.outcome == "pass"
+
+    def comparison(
+        self, alpha: float, min_discordant: int, cost_cap: float | None, *, in_order_only: bool
+    ) -> Comparison:
+        old, new = self.versions
+        pairs: list[tuple[bool, bool]] = []
+        for case in self.cases:
+            before, after = self._answer(case, old), self._answer(case, new)
+            if before is not None and after is not None:
+                pairs.append((before, after))
+            elif in_order_only and not self._erred(case):
+                break
+        return Comparison(
+            old=self._tally(old),
+            new=self._tally(new),
+            both=pairs.count((True, True)),
+            only_new=pairs.count((False, True)),
+            only_old=pairs.count((True, False)),
+            neither=pairs.count((False, False)),
+            alpha=alpha,
+            min_discordant=min_discordant,
+            cost_cap=cost_cap,
+        )
+
+    def _erred(self, case: Case) -> bool:
+        found = [self.results.get((case.id, version.version_no)) for version in self.versions]
+        return None not in found and any(result and result.outcome == "error" for result in found)
+
+    def _tally(self, version: VersionedPrompt) -> Tally:
+        mine = [self.results.get((case.id, version.version_no)) for case in self.cases]
+        known = [result for result in mine if result is not None]
+        outcomes = [result.outcome for result in known]
+        return Tally(
+            version_no=version.version_no,
+            passes=outcomes.count("pass"),
+            fails=outcomes.count("fail"),
+            errors=outcomes.count("error"),
+            cost_micro=sum(result.cost_micro or 0 for result in known),
+            unpriced=sum(result.cost_micro is None for result in known if result.outcome != "error"),
+        )
+
+
+def promote(store: PromptStore, name: str, comparison: Comparison, *, actor: str | None = None) -> Resolved:
+    """Put the new version in effect if, and only if, the comparison proves it; its evidence goes in the log.
+
+    InputError with the verdict when it does not; PromptConflict when the old version is not in effect any
+    more, so that it was compared with the wrong one.
+    """
+    if comparison.decision != "promote":
+        raise InputError(f"Prompt {name!r} stays as it is. {comparison.verdict}")
+    now = store.effective(name)
+    if now.version_no != comparison.old.version_no:
+        raise PromptConflict(
+            f"Prompt {name!r} stays as it is: version {now.version_no} is in effect, but version "
+            f"{comparison.new.version_no} was compared with version {comparison.old.version_no}."
+        )
+    return store.use(
+        name,
+        comparison.new.version_no,
+        reason=comparison.verdict,
+        actor=actor,
+        evidence=comparison.to_json(),
+        expected_revision=now.revision,
+    )
+
+
+def load_cases(file: Path) -> list[Case]:
+    """The cases of a JSONL file: an object a line, its ``id`` entry or else the line's number as the id."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{file} is no UTF-8 text.") from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}.") from error
+    cases: dict[str, Case] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            data = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"Line {number} of {file} is not JSON: {error}.") from None
+        if not isinstance(data, dict):
+            raise InputError(f"Line {number} of {file} must be a JSON object.")
+        id = str(data.get("id", number))
+        if id in cases or not id or len(id) > 200:
+            raise InputError(f"Line {number} of {file}: the id {id[:40]!r} is used twice, empty or too long.")
+        cases[id] = Case(id, data)
+    if not cases:
+        raise InputError(f"{file} holds no cases.")
+    return list(cases.values())
+
+
+def hold_out(cases: Sequence[Case], *, share: float = 0.5, seed: int = 0) -> tuple[list[Case], list[Case]]:
+    """Split cases into those to learn from and those to be judged by, the same way every time.
+
+    ``share`` is the part that is held out; both parts get at least one case.
+    """
+    if len(cases) < 2:
+        raise InputError("At least two cases are needed: some to learn from, some to be judged by.")
+    ordered = sorted(cases, key=lambda case: sha256_hex(f"{seed}\0{case.id}"))
+    held = min(max(round(len(cases) * share), 1), len(cases) - 1)
+    return ordered[held:], ordered[:held]
+
+
+def cases_digest(cases: Sequence[Case]) -> str:
+    """A hash of the cases in their order: results belong to exactly these."""
+    return sha256_hex(json.dumps([[case.id, dict(case.data)] for case in cases], sort_keys=True, default=str))
