@@ -42,7 +42,7 @@ from windlass.store.cleanup import Collected
 from windlass.store.journal_rows import RUN_CHANGES, entry_row, event_row, run_record, run_row
 from windlass.store.runs import blobs, run_blobs, run_entries, run_events, runs
 from windlass.store.values import Parcel, compress, dump_json, dump_value
-from windlass.store.writer import Write, lease_lost, writer_of
+from windlass.store.writer import RECONNECT_SECONDS, Write, lease_lost, writer_of
 
 T = TypeVar("T")
 
@@ -118,12 +118,20 @@ class SqlJournal:
     """A :class:`~windlass.journal.base.Journal` over a database. Making one does no I/O.
 
     Leases are timed by the database server on PostgreSQL and by this machine's clock on SQLite;
-    ``clock`` (seconds since 1970) replaces both.
+    ``clock`` (seconds since 1970) replaces both. ``reconnect_seconds`` is how long a write waits for a
+    PostgreSQL server that went away.
     """
 
-    def __init__(self, database: Database, *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], float] | None = None,
+        reconnect_seconds: float = RECONNECT_SECONDS,
+    ) -> None:
         self._database = database
         self._writer = writer_of(database)
+        self._writer.reconnect_seconds = reconnect_seconds
         self._clock = clock
         self._sql = _statements(database.is_sqlite)
         #: Such a database has one connection, and it is the writer's.

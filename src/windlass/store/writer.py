@@ -80,6 +80,8 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._id = generate_id()
         self._group_no = 0
+        #: Seconds to wait for a database server that went away.
+        self.reconnect_seconds = RECONNECT_SECONDS
         #: Groups committed so far, and the items in them.
         self.groups = 0
         self.items = 0
@@ -177,7 +179,7 @@ class Writer:
     def _persist(self, group: list[_Item]) -> None:
         """Commit the group, again after a deadlock or when the database server comes back in time."""
         self._group_no += 1
-        deadline = time.monotonic() + RECONNECT_SECONDS
+        deadline = time.monotonic() + self.reconnect_seconds
         deadlocks = 0
         while True:
             try:
