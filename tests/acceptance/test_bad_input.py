@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sqlite3
-from pathlib import Path
 
 import pytest
 
 from tests.acceptance.cli import Cli, Done, Steps
 from windlass.testing.server import Answer, Fault, OpenAIServer
-
-NOBODY = 65534
 
 
 def one_sentence(done: Done, code: int, *words: str) -> None:
@@ -76,38 +72,22 @@ def test_file_that_is_no_text(cli: Cli, name: str, content: bytes, words: str) -
     nothing_left(cli, name)
 
 
-def _anybodys(cli: Cli, *, writable: bool = True) -> int | None:
-    """Open the test's folders to an ordinary user, and say which one to be; None when we are one already."""
-    if os.geteuid() != 0:
-        return None
-    for folder in (cli.cwd, cli.home):
-        for above in (folder, *folder.parents):
-            if above.stat().st_uid == 0 and above != Path("/") and "pytest" in str(above):
-                above.chmod(0o755)
-    os.chown(cli.home, NOBODY, NOBODY)
-    if writable:
-        os.chown(cli.cwd, NOBODY, NOBODY)
-    return NOBODY
-
-
 def test_unreadable_file(cli: Cli) -> None:
     (cli.cwd / "secret.py").write_text("x = 1\n")
     (cli.cwd / "secret.py").chmod(0)
-    user = _anybodys(cli)
     done = cli(
-        "run", "coding", "A slug", "--workspace", ".", "--file", "secret.py", "--yes", "--quiet", user=user
+        "run", "coding", "A slug", "--workspace", ".", "--file", "secret.py", "--yes", "--quiet", humble=True
     )
     one_sentence(done, 2, "secret.py cannot be read", "Permission denied")
-    done = cli("run", "coding", "@secret.py", "--yes", "--quiet", user=user)
+    done = cli("run", "coding", "@secret.py", "--yes", "--quiet", humble=True)
     one_sentence(done, 2, "secret.py cannot be read", "Permission denied")
     nothing_left(cli, "secret.py")
 
 
 @pytest.mark.parametrize("where", [(), ("--workspace", ".")])
 def test_read_only_folder(cli: Cli, where: tuple[str, ...]) -> None:
-    user = _anybodys(cli, writable=False)
     cli.cwd.chmod(0o555)
-    done = cli("run", "coding", "A slug", *where, "--yes", "--quiet", user=user)
+    done = cli("run", "coding", "A slug", *where, "--yes", "--quiet", humble=True)
     cli.cwd.chmod(0o755)
     assert done.code == 1
     assert done.out == ""
@@ -246,18 +226,14 @@ def test_no_such_run(cli: Cli, arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in done.err
 
 
-@pytest.mark.parametrize("name", ["../outside.py", "/etc/hosts", "CON.py", ".git/config"])
+@pytest.mark.parametrize("name", ["../outside.py", "CON.py", ".git/config"])
 def test_target_outside_the_workspace(cli: Cli, server: OpenAIServer, name: str) -> None:
     (cli.cwd / "w").mkdir()
     done = run(cli, "A slug", "--workspace", "w", "--file", name)
-    assert done.code in (0, 2)
-    if name == "/etc/hosts":
-        # A file from elsewhere is brought in under its own name; the original is never touched.
-        assert (cli.cwd / "w" / "hosts").exists() or done.code == 2
-    else:
-        assert done.code == 2
-        assert "Error: " in done.err
-        assert server.count() == 0
+    assert done.code == 2
+    assert "Error: " in done.err
+    assert server.count() == 0
+    nothing_left(cli, "w")
 
 
 def test_json_says_errors_too(cli: Cli) -> None:
