@@ -8,9 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-import boto3
-from moto.server import ThreadedMotoServer
-
 from windlass.workspace.base import Workspace
 from windlass.workspace.local import LocalWorkspace
 from windlass.workspace.object_store import ObjectStoreWorkspace
@@ -49,6 +46,8 @@ class LocalPlace:
 
 class ObjectPlace:
     def __init__(self, endpoint: str, bucket: str) -> None:
+        import boto3  # slow to load; most tests here do without
+
         self.client = boto3.client(
             "s3",
             endpoint_url=endpoint,
@@ -79,6 +78,8 @@ class ObjectPlace:
 @contextlib.contextmanager
 def moto_server() -> Iterator[str]:
     """A mock of S3 on a free loopback port; gives its address."""
+    from moto.server import ThreadedMotoServer
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
