@@ -38,6 +38,8 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
         ("a", b"x\r\n", b"a\r\n"),
         ("", b"x\n", b""),
         ("one\rtwo\n", b"x\n", b"one\rtwo\n"),
+        ("one\r", b"x\n", b"one\n"),
+        ("a", b"x\r\ny\n", b"a\n"),
     ],
 )
 def test_the_existing_file_sets_the_style(new: str, existing: bytes | None, expected: bytes) -> None:

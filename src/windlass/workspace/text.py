@@ -31,13 +31,13 @@ def to_bytes(new_text: str, existing: bytes | None, *, path: str = "The file") -
     if not existing:
         return _encode(_ANY_NEWLINE.sub("\n", text), path)
     old = decode(path, existing)
-    newline = _newline_of(old)
-    if newline is not None:
-        text = _ANY_NEWLINE.sub(newline, text)
     if not old.endswith("\n"):
         text = text.rstrip("\r\n") if text.endswith("\n") else text
     elif text and not text.endswith("\n"):
-        text += newline or "\n"
+        text += "\n"
+    newline = _newline_of(old)
+    if newline is not None:
+        text = _ANY_NEWLINE.sub(newline, text)
     return (codecs.BOM_UTF8 if existing.startswith(codecs.BOM_UTF8) else b"") + _encode(text, path)
 
 
