@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from windlass.budget import Budget
+from windlass.budget import Budget, Scopes, SharedBudget
 from windlass.calling import Caller
 from windlass.effects import Answer, AskPerson, Effects, StopSignal, spent_so_far
 from windlass.errors import ConfigError, InputError, JournalError
@@ -19,13 +19,14 @@ from windlass.events import Listener, WorkflowStatus
 from windlass.history import undone
 from windlass.ids import generate_id
 from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord
-from windlass.llm.base import Price
+from windlass.llm.base import BaseLLMIntegration, Price
 from windlass.llm.config import ModelConfig, Timeouts
 from windlass.llm.registry import LLMIntegrationRegistry
+from windlass.owners import owner_name, take
 from windlass.plan import EventLog
 from windlass.prompt import PromptStore
 from windlass.report import waiting_for
-from windlass.runner import Runner, owner_name
+from windlass.runner import Runner
 from windlass.settings import ModelSettings, PriceSettings, Settings, load_settings
 from windlass.workflow import StepWorkflow
 from windlass.workspace import Workspace, WorkspaceSetting, open_workspace
@@ -34,8 +35,16 @@ if TYPE_CHECKING:
     from windlass.llm.policy import Asker
     from windlass.store.base import Database
 
-#: Workflows by the name people type; each module has ``build(record) -> StepWorkflow``.
-WORKFLOWS: Mapping[str, str] = {"coding": "windlass.workflows.coding"}
+#: Workflows by the name people type. Each module has ``build(record) -> StepWorkflow``, and may have ``async
+#: check_options(options, journal) -> options``, which refuses or completes what a new run was asked for.
+WORKFLOWS: Mapping[str, str] = {
+    "coding": "windlass.workflows.coding",
+    "chat": "windlass.workflows.chat",
+    "write": "windlass.workflows.write",
+    "write-pages": "windlass.workflows.write_pages",
+    "write-tests": "windlass.workflows.write_tests",
+    "auto": "windlass.workflows.auto",
+}
 
 NO_MODEL = (
     "No model is set. Set one with --model or WINDLASS_MODEL (such as openai:gpt-5-mini, with OPENAI_API_KEY), or try "
@@ -48,6 +57,8 @@ class App:
     """One process's parts. Nothing is opened before it is used; :meth:`close` gives everything back."""
 
     settings: Settings = field(default_factory=load_settings)
+    #: Models that are objects rather than names, by role; they win over what options and settings name.
+    integrations: Mapping[str, BaseLLMIntegration] = field(default_factory=dict)
 
     @cached_property
     def database(self) -> Database:
@@ -71,6 +82,13 @@ class App:
         return SqlPromptStore(self.database, keep_versions=self.settings.keep_versions)
 
     @cached_property
+    def shared_budgets(self) -> Scopes:
+        """The caps that runs share: a day's, a batch's."""
+        from windlass.store.budget import BudgetLedger
+
+        return BudgetLedger(self.database)
+
+    @cached_property
     def caller(self) -> Caller:
         """Makes model calls; one per process, so that limits are shared."""
         return Caller(self._asker)
@@ -80,7 +98,11 @@ class App:
         from windlass.llm.policy import Asker, RetryPolicy
 
         return Asker(
-            RetryPolicy(attempts=self.settings.max_attempts, retry_after_cap=self.settings.max_retry_after)
+            RetryPolicy(
+                attempts=self.settings.max_attempts,
+                base=self.settings.retry_wait,
+                retry_after_cap=self.settings.max_retry_after,
+            )
         )
 
     # -- runs -----------------------------------------------------------------------------------
@@ -89,16 +111,20 @@ class App:
         """The models of a run, by role and by alias. Raises InputError when none is set or one is unknown."""
         from windlass.llm.catalog import build_registry
 
-        main = options.get("model") or self.settings.model
+        given = self.integrations.get("main")
+        main = options.get("model") or self.settings.model or (None if given is None else given.model_name)
         if not main:
             raise InputError(NO_MODEL)
         fast = options.get("fast_model") or self.settings.fast_model
-        return build_registry(
+        registry = build_registry(
             roles(main, fast, self.settings.judge_model),
             model_configs(self.settings),
             env=self.settings.environment,
             defaults=ModelConfig(model=main, tag_requests=self.settings.tag_requests),
         )
+        for role, integration in self.integrations.items():
+            registry.add(role, integration)
+        return registry
 
     def check_models(self, options: Mapping[str, Any]) -> None:
         """Raises InputError or BudgetExceeded for what would stop a run before its first call."""
@@ -109,19 +135,27 @@ class App:
             if budget.capped:
                 budget.check_price(model)
 
-    def budget_for(self, options: Mapping[str, Any], spent: Decimal) -> Budget:
-        """The cap of a run: its own option, else the setting."""
+    def budget_for(self, options: Mapping[str, Any], spent: Decimal, *, run_id: str = "") -> Budget:
+        """The caps of a run: its own (the option, else the setting), and those it shares: the day's, and in ``options``
+        under ``shared_budgets`` any others by name, such as ``{"batch:ID": "2.50"}``."""
         given = options.get("budget")
         limit = Decimal(str(given)) if given is not None else self.settings.budget
         allow = bool(options.get("allow_unknown_price")) or self.settings.allow_unknown_price
-        return Budget(limit, allow_unknown_price=allow, spent=spent)
+        caps = {name: Decimal(str(cap)) for name, cap in (options.get("shared_budgets") or {}).items()}
+        shared = None
+        if caps or self.settings.budget_per_day is not None:
+            shared = SharedBudget(self.shared_budgets, f"run:{run_id}", caps, self.settings.budget_per_day)
+        return Budget(limit, allow_unknown_price=allow, spent=spent, ledger=shared)
 
     async def create_run(
         self, workflow: str, title: str, workspace: str, options: Mapping[str, Any]
     ) -> RunRecord:
-        """Keep a new run, not begun. Raises InputError for an unknown workflow."""
+        """Keep a new run, not begun. Raises InputError for an unknown workflow or options it cannot use."""
         if workflow not in WORKFLOWS:
             raise InputError(f"No workflow is called {workflow!r}; known: {', '.join(WORKFLOWS)}.")
+        check = getattr(importlib.import_module(WORKFLOWS[workflow]), "check_options", None)
+        if check is not None:
+            options = await check(options, self.journal)
         record = RunRecord(
             run_id=generate_id(),
             workflow=workflow,
@@ -181,7 +215,7 @@ class App:
         if record.status is WorkflowStatus.Waiting and assume_yes:
             await self.answer(record.run_id, Answer("approve"))
         if changes:
-            lease = await self.journal.acquire(record.run_id, owner_name())
+            lease = await take(self.journal, record.run_id, owner_name())
             try:
                 await self.journal.update_run(lease, options={**record.options, **changes})
             finally:
@@ -233,6 +267,10 @@ class App:
         models = self.models_for(options)
         workspace = await self.workspace(record)
         level = options.get("sandbox") or self.settings.sandbox
+        budget = self.budget_for(options, spent_so_far(list(journal.all.values())), run_id=record.run_id)
+        if budget.shared:
+            # What an earlier owner of this run had set aside and never settled may have been paid.
+            await self.shared_budgets.release_owner(f"run:{record.run_id}")
         label = models.get("main").label
         if label:
             log.notice(label[:1].upper() + label[1:] + ".", label=label)
@@ -244,12 +282,13 @@ class App:
             prompts=self.prompts,
             workspace=workspace,
             get_sandbox=lambda: select_sandbox(level),
-            budget=self.budget_for(options, spent_so_far(list(journal.all.values()))),
+            budget=budget,
             caller=self.caller,
             ask_person=ask_person,
             stop=stop,
             approve=frozenset(options.get("approve") or ()),
             test_command=options.get("test_command") or self.settings.test_command,
+            on_unknown=self.settings.on_unknown,
         )
 
     async def workspace(self, record: RunRecord, *, write: bool = True) -> Workspace:
@@ -260,7 +299,11 @@ class App:
             if value
         }
         return await open_workspace(
-            WorkspaceSetting(record.workspace), write=write, options=s3, environ=self.settings.environment
+            WorkspaceSetting(record.workspace),
+            create=write and bool(record.options.get("new_folder")),
+            write=write,
+            options=s3,
+            environ=self.settings.environment,
         )
 
     async def close(self) -> None:

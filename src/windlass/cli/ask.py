@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.console import Console
@@ -15,8 +18,8 @@ if TYPE_CHECKING:
     from windlass.effects import Answer, Question
 
 
-def ask_at_terminal(console: Console, question: Question) -> Answer | None:
-    """The person's answer; None when they leave with Ctrl-C or Ctrl-D: the run then waits."""
+async def ask_at_terminal(console: Console, question: Question, leave: asyncio.Event) -> Answer | None:
+    """The person's answer; None when they leave with Ctrl-D or ``leave`` is set (Ctrl-C): the run then waits."""
     from windlass.effects import Answer
 
     show_question(console, question)
@@ -25,19 +28,57 @@ def ask_at_terminal(console: Console, question: Question) -> Answer | None:
     if question.kind == "requirement":
         choices |= {"e": "edit"} | ({"q": "answer the questions"} if questions else {})
     menu = "  ".join(f"[{key}] {word}" for key, word in choices.items())
+    default = "q" if questions else "a"
     try:
-        key = click.prompt(
-            menu, type=click.Choice(list(choices)), show_choices=False, default="q" if questions else "a"
-        )
-        if key == "e":
-            text = click.edit(question.detail.get("requirement", ""), extension=".md")
-            return ask_at_terminal(console, question) if text is None else Answer("edit", text)
-        if key == "q":
-            answers = [f"{q}\n{click.prompt(q)}" for q in questions]
-            return Answer("answer", "\n\n".join(answers))
-        return Answer(choices[key])
-    except (click.Abort, EOFError):
+        while True:
+            key = (await _line(f"{menu} [{default}]", leave)).strip().lower() or default
+            if key == "e" and "e" in choices:
+                text = await asyncio.to_thread(
+                    click.edit, question.detail.get("requirement", ""), extension=".md"
+                )
+                # Ctrl-C in the editor was meant for the editor.
+                leave.clear()
+                if text is not None:
+                    return Answer("edit", text)
+            elif key == "q" and "q" in choices:
+                answers = [f"{q}\n{await _line(safe(q), leave)}" for q in questions]
+                return Answer("answer", "\n\n".join(answers))
+            elif key in choices:
+                return Answer(choices[key])
+            else:
+                console.print(f"Please type one of {', '.join(choices)}.")
+    except EOFError:
+        console.print()
         return None
+
+
+async def _line(prompt: str, leave: asyncio.Event) -> str:
+    """A line from the terminal. EOFError when the person leaves.
+
+    Read by the event loop and not in a thread: a thread that waits for a key could not be told to stop.
+    """
+    sys.stdout.write(f"{prompt}: ")
+    sys.stdout.flush()
+    loop = asyncio.get_running_loop()
+    keyboard = sys.stdin.fileno()
+    typed: asyncio.Future[bytes] = loop.create_future()
+
+    # A terminal hands over one whole line at a time.
+    def ready() -> None:
+        if not typed.done():
+            typed.set_result(os.read(keyboard, 4096))
+
+    loop.add_reader(keyboard, ready)
+    left = asyncio.ensure_future(leave.wait())
+    waiting: set[asyncio.Future[Any]] = {typed, left}
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        loop.remove_reader(keyboard)
+        left.cancel()
+    if not typed.done() or not typed.result():
+        raise EOFError
+    return typed.result().decode(errors="replace").rstrip("\r\n")
 
 
 def show_question(console: Console, question: Question) -> None:

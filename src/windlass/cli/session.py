@@ -53,7 +53,8 @@ def start_run(
             except OSError as error:
                 raise WindlassError(f"The folder {folder} cannot be made: {error.strerror}.") from None
         try:
-            record = await app.create_run(workflow, title, workspace, options)
+            # A folder that stays empty goes again; a run that is resumed makes it anew.
+            record = await app.create_run(workflow, title, workspace, {**options, "new_folder": new_folder})
             await app.workspace(record)
         except WindlassError:
             if new_folder:
@@ -158,6 +159,8 @@ def _install_signals(task: asyncio.Future[Any], stop: Any, view: RunView) -> Non
     """The first signal lets calls under way finish and be kept; the second cuts them off."""
 
     def on_signal() -> None:
+        if view.leave_question():
+            return
         if stop.requested:
             task.cancel()
             return

@@ -85,6 +85,10 @@ class RunView:
         """Nobody is there."""
         return None
 
+    def leave_question(self) -> bool:
+        """The person wants to leave (Ctrl-C): True when a question was open, which then has no answer."""
+        return False
+
     def on_event(self, event: Event) -> None:
         """Take in one event of the run."""
         payload = event.payload
@@ -179,6 +183,7 @@ class TreeView(RunView):
         self.interactive = sys.stdin.isatty()
         self.watched = True
         self.notes: list[str] = []
+        self._leave: asyncio.Event | None = None
         self.live = Live(
             get_renderable=self.render, console=self.console, refresh_per_second=12, transient=False
         )
@@ -210,10 +215,18 @@ class TreeView(RunView):
         from windlass.cli.ask import ask_at_terminal
 
         self.live.stop()
+        self._leave = asyncio.Event()
         try:
-            return await asyncio.to_thread(ask_at_terminal, self.console, question)
+            return await ask_at_terminal(self.console, question, self._leave)
         finally:
+            self._leave = None
             self.live.start(refresh=True)
+
+    def leave_question(self) -> bool:
+        if self._leave is None:
+            return False
+        self._leave.set()
+        return True
 
     def render(self) -> RenderableType:
         """The whole picture as it is now."""
