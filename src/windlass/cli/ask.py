@@ -33,9 +33,7 @@ async def ask_at_terminal(console: Console, question: Question, leave: asyncio.E
         while True:
             key = (await _line(f"{menu} [{default}]", leave)).strip().lower() or default
             if key == "e" and "e" in choices:
-                text = await asyncio.to_thread(
-                    click.edit, question.detail.get("requirement", ""), extension=".md"
-                )
+                text = await asyncio.to_thread(_edit, str(question.detail.get("requirement", "")))
                 # Ctrl-C in the editor was meant for the editor.
                 leave.clear()
                 if text is not None:
@@ -50,6 +48,10 @@ async def ask_at_terminal(console: Console, question: Question, leave: asyncio.E
     except EOFError:
         console.print()
         return None
+
+
+def _edit(text: str) -> str | None:
+    return click.edit(text, extension=".md")
 
 
 async def _line(prompt: str, leave: asyncio.Event) -> str:
