@@ -37,13 +37,20 @@ _PHRASES = re.compile(
 )
 
 
+#: Every placeholder holds one of these; most lines are done after this one search.
+_HINT = re.compile(
+    r"\.\.\.|…|rest\b|remain|changed|same|existing|previous|original|omitted|elided|skipped|truncated|before|above|other|brevity|clarity|snip|keep|identical|unmodified|stays",
+    re.IGNORECASE,
+)
+
+
 def first_elision(path: str, lines: Iterable[str], known: str | None) -> tuple[int, str] | None:
     """(line number from 1, line) of the first placeholder that the known file did not hold."""
     page = is_page(path)
     python = family_of_path(path) == "python"
     before: set[str] | None = None
     for number, line in enumerate(lines, 1):
-        if len(line) > 300 or not _suspicious(line, page=page, python=python):
+        if len(line) > 300 or not _HINT.search(line) or not _suspicious(line, page=page, python=python):
             continue
         if before is None:
             before = {old.strip() for old in (known or "").split("\n")}

@@ -256,7 +256,7 @@ class Reader:
         self, item: Item, lines: list[str], label: Label | Clash | None, gap: list[str], pending: str | None
     ) -> bool:
         index = EditIndex(lines)
-        start = next((number for number in range(len(lines)) if index.opens_at(number)), None)
+        start = index.first
         if start is None:
             return False
         above = [line for line in lines[:start] if line.strip()]

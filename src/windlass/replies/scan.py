@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -84,32 +85,41 @@ class Scan:
 
 
 class EditIndex:
-    """For every line the next line that closes an edit block, and the next that opens one."""
+    """Where edit blocks open and close among some lines."""
 
     def __init__(self, lines: Sequence[str]) -> None:
-        total = len(lines)
-        self.closes = [total] * (total + 1)
-        self.opens = [total] * (total + 1)
-        for number in range(total - 1, -1, -1):
-            line = lines[number]
-            self.closes[number], self.opens[number] = self.closes[number + 1], self.opens[number + 1]
-            if len(line) > 400:
-                continue
-            start = line.lstrip(" ")[:1]
-            if start in (">", "+") and start and REPLACE_CLOSE.match(line):
-                self.closes[number] = number
-            elif start in ("<", "-") and start and SEARCH_OPEN.match(line):
-                self.opens[number] = number
+        self._total = len(lines)
+        self._opens = [
+            number
+            for number, line in enumerate(lines)
+            if ("<<<<" in line or "-----" in line) and len(line) <= 400 and SEARCH_OPEN.match(line)
+        ]
+        self._opening = frozenset(self._opens)
+        self._closes: list[int] = []
+        if self._opens:
+            self._closes = [
+                number
+                for number, line in enumerate(lines)
+                if (">>>>" in line or "+++++" in line) and len(line) <= 400 and REPLACE_CLOSE.match(line)
+            ]
+
+    @property
+    def first(self) -> int | None:
+        """The line where the first block opens."""
+        return self._opens[0] if self._opens else None
 
     def opens_at(self, number: int) -> bool:
-        return number < len(self.opens) - 1 and self.opens[number] == number
+        return number in self._opening
 
     def end_of(self, number: int) -> int | None:
         """The closing line of the block that opens at ``number``; None when it is never closed."""
-        close = self.closes[number + 1]
-        if close >= len(self.closes) - 1 or close > self.opens[number + 1]:
+        close = bisect.bisect_right(self._closes, number)
+        following = bisect.bisect_right(self._opens, number)
+        if close == len(self._closes):
             return None
-        return close
+        if following < len(self._opens) and self._opens[following] < self._closes[close]:
+            return None
+        return self._closes[close]
 
 
 def scan(text: str) -> Scan:
@@ -171,7 +181,7 @@ def _fence(lines: list[str], number: int, opener: re.Match[str], edits: EditInde
         opener.group(3),
         opener.group(4),
     )
-    char, size = mark[0], len(mark)
+    char, size, triple = mark[0], len(mark), mark[0] * 3
     depth = opener.group(1).count(">")
     sizes = [size]
     content: list[str] = []
@@ -199,7 +209,7 @@ def _fence(lines: list[str], number: int, opener: re.Match[str], edits: EditInde
             content.extend(lines[index : close + 1])
             index = close + 1
             continue
-        marks = _marks(line, char, indent)
+        marks = _marks(line, char, indent) if triple in line else None
         if marks is not None:
             length, rest = marks
             if not rest:
