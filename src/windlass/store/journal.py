@@ -40,6 +40,7 @@ from windlass.store import journal_reads as reads
 from windlass.store.base import Database
 from windlass.store.cleanup import Collected
 from windlass.store.journal_rows import RUN_CHANGES, entry_row, event_row, run_record, run_row
+from windlass.store.reader import Reader
 from windlass.store.runs import blobs, run_blobs, run_entries, run_events, runs
 from windlass.store.values import Parcel, compress, dump_json, dump_value
 from windlass.store.writer import RECONNECT_SECONDS, Write, lease_lost, writer_of
@@ -131,6 +132,7 @@ class SqlJournal:
     ) -> None:
         self._database = database
         self._writer = writer_of(database)
+        self._reader = Reader(database)
         self._writer.reconnect_seconds = reconnect_seconds
         self._clock = clock
         self._sql = _statements(database.is_sqlite)
@@ -323,6 +325,7 @@ class SqlJournal:
 
     async def close(self) -> None:
         await self._writer.close()
+        await self._reader.close()
 
     # How it reads and writes.
 
@@ -330,11 +333,7 @@ class SqlJournal:
         if self._in_memory:
             return await self._writer.call(query)
 
-        def work() -> T:
-            with self._database.reading() as connection:
-                return query(connection)
-
-        return await asyncio.to_thread(work)
+        return await self._reader.ask(query)
 
     def _blob_writes(self, run_id: str, parcel: Parcel) -> list[Write]:
         writes = []

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, or_, select
+from sqlalchemy import RowMapping, Select, bindparam, or_, select
 from sqlalchemy.engine import Connection
 
 from windlass.errors import NotFound
@@ -21,12 +21,22 @@ _SHORTEST_ID = 4
 #: Values in one statement; every database takes more.
 _CHUNK = 500
 
+# Made once: making a statement takes longer than running it.
+_RUN = select(runs).where(runs.c.run_id == bindparam("of_run"))
+_ENTRIES = select(run_entries).where(run_entries.c.run_id == bindparam("of_run")).order_by(run_entries.c.id)
+_EVENTS = (
+    select(run_events)
+    .where(run_events.c.run_id == bindparam("of_run"), run_events.c.seq > bindparam("since"))
+    .order_by(run_events.c.seq)
+    .limit(bindparam("limit"))
+)
+
 _NEWEST_FIRST = (runs.c.created_at.desc(), runs.c.run_id.desc())
 
 
 def find_run(connection: Connection, run_id: str) -> RunRecord | None:
     """The run with exactly this id."""
-    row = connection.execute(select(runs).where(runs.c.run_id == run_id)).mappings().one_or_none()
+    row = connection.execute(_RUN, {"of_run": run_id}).mappings().one_or_none()
     return None if row is None else run_record(row)
 
 
@@ -83,16 +93,14 @@ def list_runs(
 
 def entries(connection: Connection, run_id: str) -> list[Entry]:
     """All attempts of a run in the order they were claimed."""
-    query = select(run_entries).where(run_entries.c.run_id == run_id).order_by(run_entries.c.id)
-    rows = connection.execute(query).mappings().all()
+    rows = connection.execute(_ENTRIES, {"of_run": run_id}).mappings().all()
     texts = _texts(connection, rows, ("request", "result"))
     return [entry_record(row, texts) for row in rows]
 
 
 def events(connection: Connection, run_id: str, since: int, limit: int) -> list[Event]:
     """A run's events after ``since``, in order."""
-    of_run = select(run_events).where(run_events.c.run_id == run_id, run_events.c.seq > since)
-    rows = connection.execute(of_run.order_by(run_events.c.seq).limit(limit)).mappings().all()
+    rows = connection.execute(_EVENTS, {"of_run": run_id, "since": since, "limit": limit}).mappings().all()
     texts = _texts(connection, rows, ("payload",))
     return [event_record(row, texts) for row in rows]
 

@@ -17,7 +17,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import Executable, insert, select, update
+from sqlalchemy import Executable, bindparam, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -26,13 +26,20 @@ from windlass.ids import generate_id
 from windlass.journal.base import Lease
 from windlass.store.base import Database
 from windlass.store.runs import journal_writers, runs
+from windlass.store.waiting import Waiting, fail, take, wake
 
 T = TypeVar("T")
 
+#: In one order, so that two processes cannot each wait for the other's row.
+_HOLDERS = (
+    select(runs.c.run_id, runs.c.owner, runs.c.epoch)
+    .where(runs.c.run_id.in_(bindparam("run_ids", expanding=True)))
+    .order_by(runs.c.run_id)
+    .with_for_update(key_share=True)
+)
+
 #: Items in one group at most: bounds how long the first of them waits for the last.
 GROUP_LIMIT = 256
-#: Waiters woken in one turn of their event loop, so that a large group does not hold it up.
-WAKE_LIMIT = 32
 #: Seconds to wait for a database server that went away.
 RECONNECT_SECONDS = 30.0
 
@@ -46,19 +53,15 @@ class Write:
     values: dict[str, Any]
 
 
-@dataclass
-class _Item:
+@dataclass(kw_only=True)
+class _Item(Waiting):
     """What one caller wants committed: rows, many of which can share a statement, or a function to call."""
 
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
     lease: Lease | None = None
     writes: Sequence[Write] = ()
     prepare: Callable[[], Sequence[Write]] | None = None
     action: Callable[[Connection], Any] | None = None
     savepoint: bool = True
-    result: Any = None
-    error: BaseException | None = None
 
 
 @dataclass
@@ -138,20 +141,9 @@ class Writer:
     def _work(self) -> None:
         more = True
         while more:
-            group, more = self._take()
+            group, more = take(self._queue, GROUP_LIMIT)
             self._commit(group)
-            _wake(group)
-
-    def _take(self) -> tuple[list[_Item], bool]:
-        """Everything that is queued, once there is something; and whether more will come."""
-        group: list[_Item] = []
-        item = self._queue.get()
-        while item is not None:
-            group.append(item)
-            if len(group) == GROUP_LIMIT or self._queue.empty():
-                return group, True
-            item = self._queue.get()
-        return group, False
+            wake(group)
 
     def _commit(self, group: list[_Item]) -> None:
         """Commit the group; note in each item what came of it."""
@@ -163,11 +155,11 @@ class Writer:
                     item.writes, item.prepare = [*item.writes, *item.prepare()], None
             self._persist(group)
         except StoreBusy as error:
-            _fail(group, error)  # each alone would only wait as long again
+            fail(group, error)  # each alone would only wait as long again
         except Exception as error:
             # Whatever it is: the thread must live on, and the caller it belongs to must hear of it.
             if len(group) == 1:
-                _fail(group, error)
+                fail(group, error)
                 return
             for item in group:
                 item.result = item.error = None
@@ -248,14 +240,8 @@ def lease_lost(lease: Lease) -> LeaseLost:
 
 
 def _holders(connection: Connection, run_ids: Sequence[str]) -> dict[str, tuple[str | None, int]]:
-    # In one order, so that two processes cannot each wait for the other's row.
-    query = (
-        select(runs.c.run_id, runs.c.owner, runs.c.epoch)
-        .where(runs.c.run_id.in_(run_ids))
-        .order_by(runs.c.run_id)
-        .with_for_update(key_share=True)
-    )
-    return {run_id: (owner, epoch) for run_id, owner, epoch in connection.execute(query).all()}
+    found = connection.execute(_HOLDERS, {"run_ids": run_ids}).all()
+    return {run_id: (owner, epoch) for run_id, owner, epoch in found}
 
 
 def _write_rows(connection: Connection, items: list[_Item]) -> None:
@@ -302,11 +288,6 @@ def _call(connection: Connection, item: _Item) -> None:
         item.error = error
 
 
-def _fail(group: list[_Item], error: BaseException) -> None:
-    for item in group:
-        item.result, item.error = None, error
-
-
 def _cause(error: StoreError) -> DBAPIError | None:
     return error.__cause__ if isinstance(error.__cause__, DBAPIError) else None
 
@@ -323,26 +304,3 @@ def _server_is_away(error: StoreError) -> bool:
 def _is_deadlock(error: StoreError) -> bool:
     cause = _cause(error)
     return cause is not None and getattr(cause.orig, "sqlstate", None) in ("40P01", "40001")
-
-
-def _wake(group: Sequence[_Item]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
-    for item in group:
-        by_loop.setdefault(item.loop, []).append(item)
-    for loop, items in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_resolve, loop, items, 0)
-        except RuntimeError:  # the loop was closed: nobody waits any more
-            continue
-
-
-def _resolve(loop: asyncio.AbstractEventLoop, items: list[_Item], start: int) -> None:
-    for item in items[start : start + WAKE_LIMIT]:
-        if item.future.done():
-            continue
-        if item.error is not None:
-            item.future.set_exception(item.error)
-        else:
-            item.future.set_result(item.result)
-    if start + WAKE_LIMIT < len(items):
-        loop.call_soon(_resolve, loop, items, start + WAKE_LIMIT)
