@@ -94,7 +94,7 @@ CASES: list[tuple[Any, ...]] = [
                 "Here is `src/area.py`:", "Here's the updated `src/area.py`:", "## Step 1: `src/area.py`", ".\\src\\area.py",
             ]
         )
-    ],  # fmt: skip
+    ],
     ("above/spaces", "`my notes/plan a.md`\n" + fence("Hi\n", "md"), None, {}, {"my notes/plan a.md": "Hi\n"}),
     ("above/heading-of-section-is-no-name", "### area.py\n" + fence(ADD) + "\n### Usage\n\n" + fence("area(1)\n"), A, {}, OK),
     ("above/about-tests-for", "Here are the tests for `area.py`:\n\n" + fence(TEST), A2, KNOWN, R({"no_path", "missing_file", "ambiguous"})),
@@ -118,7 +118,7 @@ CASES: list[tuple[Any, ...]] = [
             ["src/area.py", "python:src/area.py", "python src/area.py", 'python title="src/area.py"', "python file=src/area.py", "py path='src/area.py'",
              '{.python filename="src/area.py"}', "python {file=src/area.py}", "python filename: src/area.py", "python, src/area.py", "python # src/area.py", 'python name="src/area.py"']
         )
-    ],  # fmt: skip
+    ],
     ("info/range", f"```python:long.py:10-20\n{ADD}```\n", None, {"long.py": LONG}, R({"elision", "ambiguous"})),
     ("info/cited", f"```10:20:long.py\n{ADD}```\n", None, {"long.py": LONG}, R({"elision", "ambiguous"})),
     ("info/differs-from-label", f"area.py\n```python test_area.py\n{TEST}```\n", None, {}, R({"conflict", "ambiguous"})),
@@ -278,7 +278,7 @@ CASES: list[tuple[Any, ...]] = [
              "# [rest of code]", "# The rest of the class stays the same", "# unchanged", "# ... keep the existing imports ...", "# …", "# ... (omitted for brevity)",
              "pass  # ... rest unchanged ...", "# previous code remains unchanged", "[... rest of the code ...]", "... rest of the code stays the same ..."]
         )
-    ],  # fmt: skip
+    ],
     *[
         (f"elision/js-{n}", fence(f"const a = 1;\n{line}\n", "js"), ["a.js"], {}, R({"elision"}))
         for n, line in enumerate(["// ... rest of the code", "/* ... */", "// existing code", "{/* ... rest of the component ... */}", "...", "  // ...existing code...", "// other functions remain unchanged"])
@@ -289,7 +289,7 @@ CASES: list[tuple[Any, ...]] = [
             ["x: tuple[int, ...] = ()", "def f(): ...", "    ...", "# Loading...", "print('# ... rest of the code ...')", "# The rest of the arguments are passed on to the parent",
              "# Existing users keep their settings", "# same as Java's substring, but safer", "# wait for more data...", "# Keep the order of the items stable", "raise ValueError('...')", "# see above for the original paper"]
         )
-    ],  # fmt: skip
+    ],
     ("elision/already-known", fence("# ... existing code ...\nX = 2\n"), A, {"area.py": "# ... existing code ...\nX = 1\n"}, {"area.py": "# ... existing code ...\nX = 2\n"}),
     ("elision/md-page-inner-code", fence("# T\n\n```python\n# ... rest of the code ...\n```\n", "markdown", "````"), ["a.md"], {}, {"a.md": "# T\n\n```python\n# ... rest of the code ...\n```\n"}),
     ("elision/md", fence("# T\n\n[... rest of the document unchanged ...]\n", "markdown"), ["a.md"], {}, R({"elision"})),
@@ -315,7 +315,7 @@ CASES: list[tuple[Any, ...]] = [
         for n, name in enumerate(
             ["/etc/passwd", "C:\\x.py", "C:/x.py", "\\\\h\\s\\x.py", "~/x.py", "~root/x.py", ".git/config", "a/.git/hooks/x", "../x.py", "a/../../x.py", "a/b\0.py", "/dev/null", ".GIT/x.py", "..\\x.py"]
         )
-    ],  # fmt: skip
+    ],
     ("unsafe/info", "```python:../x.py\nx\n```\n", None, {}, R({"unsafe_path"})),
     ("unsafe/sr", "../x.py\n" + edit("a\n", "b\n"), None, KNOWN, R({"unsafe_path"})),
     ("unsafe/v4a", "*** Begin Patch\n*** Add File: /etc/x\n+x\n*** End Patch\n", None, {}, R({"unsafe_path"})),

@@ -168,7 +168,7 @@ def test_genuine_programs_come_back_byte_for_byte() -> None:
         for name, (path, reply) in shapes(text).items():
             expected = f"# Solution\n\n{fence(text)}\nThat is all.\n" if path.endswith(".md") else text
             if name.startswith("bare"):
-                expected = text.rstrip() + "\n"
+                expected = re.sub(r"(?:\n[ \t]*)+\Z", "\n", text)
             seen += 1
             try:
                 got: object = parse_reply(reply, asked_for=[path], known_files={})

@@ -144,6 +144,6 @@ def is_talk_only(text: str) -> bool:
     code = sum(
         1
         for line in lines
-        if _STRONG.match(line.strip()) and not is_prose(line) or _code_marks(line) and not is_prose(line)
+        if (_STRONG.match(line.strip()) and not is_prose(line)) or (_code_marks(line) and not is_prose(line))
     )
     return code * 5 <= len(lines)

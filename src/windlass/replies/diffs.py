@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -261,7 +262,7 @@ def apply_hunks(document: Document, path: str, hunks: Sequence[Hunk]) -> None:
         start, rows = _place(document, path, hunk)
         placed.append((start, start + sum(mark != "+" for mark, _ in rows), hunk, rows))
     placed.sort(key=lambda entry: (entry[0], entry[1]))
-    for one, two in zip(placed, placed[1:], strict=False):
+    for one, two in itertools.pairwise(placed):
         if two[0] < one[1] or (two[0] == one[0] and two[1] == one[1]):
             raise refusal(
                 "conflict", f"Two hunks of the patch change the same lines of {path}.", path=path, edit=True

@@ -19,10 +19,71 @@ _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 _HTML_COMMENT = re.compile(r"<!--(.*?)-->")
 _HTML_TAG = re.compile(r"</?(?:b|i|em|strong|code|summary|h[1-6]|p|kbd|tt|details|u)>", re.IGNORECASE)
 _WORDS = frozenset(
-    "new updated update modified modify create created creating edit edited complete completed full final the this "
-    "corrected revised fixed file files filename filepath name path source code content contents module script of in "
-    "at to step part section here is here's save saved as location listing my our your with into write rewrite "
-    "rewritten replace added add version following for now target output".split()
+    [
+        "new",
+        "updated",
+        "update",
+        "modified",
+        "modify",
+        "create",
+        "created",
+        "creating",
+        "edit",
+        "edited",
+        "complete",
+        "completed",
+        "full",
+        "final",
+        "the",
+        "this",
+        "corrected",
+        "revised",
+        "fixed",
+        "file",
+        "files",
+        "filename",
+        "filepath",
+        "name",
+        "path",
+        "source",
+        "code",
+        "content",
+        "contents",
+        "module",
+        "script",
+        "of",
+        "in",
+        "at",
+        "to",
+        "step",
+        "part",
+        "section",
+        "here",
+        "is",
+        "here's",
+        "save",
+        "saved",
+        "as",
+        "location",
+        "listing",
+        "my",
+        "our",
+        "your",
+        "with",
+        "into",
+        "write",
+        "rewrite",
+        "rewritten",
+        "replace",
+        "added",
+        "add",
+        "version",
+        "following",
+        "for",
+        "now",
+        "target",
+        "output",
+    ]
 )
 _PARTIAL = re.compile(
     r"\b(?:excerpt|partial|snippet|fragment|extract|relevant|lines?\s+\d|abridged|shortened|changes? only|"
@@ -119,22 +180,24 @@ def _undecorate(text: str) -> str:
     for _ in range(6):
         before = text
         text = text.strip().strip("*").strip()
-        if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
+        if (len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`") or (
+            len(text) > 1
+            and (text[0], text[-1])
+            in {
+                ("“", "”"),
+                ("‘", "’"),
+                ("<", ">"),
+                ("[", "]"),
+                ("(", ")"),
+                ("_", "_"),
+                ("「", "」"),
+                ("【", "】"),
+                ("«", "»"),
+            }
+            and not (text[0] == "_" and text[1] == "_" and text.endswith("__") and len(text) < 5)
+        ):
             text = text[1:-1]
-        elif len(text) > 1 and (text[0], text[-1]) in {
-            ("“", "”"),
-            ("‘", "’"),
-            ("<", ">"),
-            ("[", "]"),
-            ("(", ")"),
-            ("_", "_"),
-            ("「", "」"),
-            ("【", "】"),
-            ("«", "»"),
-        }:
-            if not (text[0] == "_" and text[1] == "_" and text.endswith("__") and len(text) < 5):
-                text = text[1:-1]
-        if text.endswith(":") or text.endswith("："):
+        if text.endswith((":", "：")):
             text = text[:-1]
         if text == before:
             break
@@ -161,10 +224,8 @@ def strict_label(line: str, names: Collection[str]) -> Label | None:
     if not _PATH_MARK.search(line):
         # Most lines end here: without a dot or a slash only a well-known or given name can be a path.
         lone = line.strip(" \t>#*_`:\"'").rsplit(None, 1)
-        if (
-            not lone
-            or not (lone[-1] in names or is_well_known_name(lone[-1].strip("*_`:\"'")))
-            and "`" not in line
+        if not lone or (
+            not (lone[-1] in names or is_well_known_name(lone[-1].strip("*_`:\"'"))) and "`" not in line
         ):
             return None
     text = line.strip().lstrip(">").strip()
@@ -250,11 +311,11 @@ def mentions(paragraph: str, names: Collection[str]) -> list[tuple[str, int, int
         taken.append((span.start(), span.end()))
         name = span.group(2).strip()
         base = re.split(r"[/\\]", name)[-1]
-        if name in names or (
-            (_has_ending(base) or is_well_known_name(base)) and looks_like_path(name, names, spaces=True)
+        if (
+            name in names
+            or ((_has_ending(base) or is_well_known_name(base)) and looks_like_path(name, names, spaces=True))
+            or (name.startswith(("../", "/", "~/", ".git/")) and looks_like_path(name, names))
         ):
-            found.append((name, span.start(), span.end()))
-        elif name.startswith(("../", "/", "~/", ".git/")) and looks_like_path(name, names):
             found.append((name, span.start(), span.end()))
     covered = 0
     for word in re.finditer(r"\S+", paragraph):
@@ -291,10 +352,8 @@ def sentence_label(line: str, names: Collection[str]) -> Label | Clash | None:
         return None
     if not _INTRODUCES.search(before) or not (after.endswith(":") or not after.strip(".")):
         return None
-    if (
-        len(after.split()) > 12
-        or _OTHER_PURPOSE.search(after.split(",")[0])
-        and "that" not in after.split(",")[0].split()
+    if len(after.split()) > 12 or (
+        _OTHER_PURPOSE.search(after.split(",")[0]) and "that" not in after.split(",")[0].split()
     ):
         return None
     return Label(name, strict=False)

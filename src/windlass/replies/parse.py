@@ -142,7 +142,7 @@ def _names(value: object, path: str) -> bool:
 def _json_reply(text: str, targets: Targets, found: Scan, *, cut: bool) -> list[Operation] | None:
     stripped = text.strip()
     starts = stripped[:1] in ("{", "[")
-    if not starts and (found.items or "\n{" not in text and "\n[" not in text):
+    if not starts and (found.items or ("\n{" not in text and "\n[" not in text)):
         return None
     decoded = decode_json(text)
     if decoded is None:

@@ -214,10 +214,8 @@ class Reader:
             )
         odd = family_of_path(path) == "python" and sum(line.count('"""') for line in item.lines) % 2 == 1
         page_open = is_page(path) and item.suspicious
-        if (
-            item.suspicious
-            and (odd or page_open or self._follows_text(item))
-            or (odd and self._later_fence(item))
+        if (item.suspicious and (odd or page_open or self._follows_text(item))) or (
+            odd and self._later_fence(item)
         ):
             raise refusal(
                 "ambiguous",
@@ -445,11 +443,10 @@ class Reader:
                 return False
             self._operations.extend(gathered)
             return True
-        if (
-            word in {None, "markup", "output"}
-            and TAG_OPEN.match(first)
-            or first.strip().lower() in {"<files>", "<documents>"}
-        ):
+        if (word in {None, "markup", "output"} and TAG_OPEN.match(first)) or first.strip().lower() in {
+            "<files>",
+            "<documents>",
+        }:
             if only is not None and family_of_path(only) == "markup" and only not in "\n".join(lines[:8]):
                 return False
             return self._inner_reply(lines, {"tag"})
@@ -473,9 +470,7 @@ class Reader:
         headed = first.startswith(("diff --git ", "@@ ", "--- ")) and any(
             line.startswith("@@") for line in lines
         )
-        if word == "diff" or (
-            headed and (first.startswith("diff --git ") or _has_header(lines) or first.startswith("@@ -"))
-        ):
+        if word == "diff" or (headed and (first.startswith(("diff --git ", "@@ -")) or _has_header(lines))):
             self._unified(_untrimmed(lines), label if isinstance(label, Label) else None)
             return True
         return False
