@@ -21,6 +21,8 @@ ALPHA = 0.05
 MIN_DISCORDANT = 5
 #: No arm of a live experiment gets less than this share of the runs.
 FLOOR = 0.10
+#: Beyond this many more discordant cases no number is named.
+_FORESEEABLE = 2048
 
 Decision = Literal["promote", "too expensive", "worse", "not enough"]
 
@@ -238,7 +240,8 @@ class Comparison:
         return f"Not enough evidence: about {more} more cases ({odds})."
 
     def cases_needed(self) -> int | None:
-        """How many more cases would settle it if the trend held; None when it does not point upwards."""
+        """How many more cases would settle it if the trend held; None when it does not point upwards, or
+        so little that thousands would be needed."""
         if self.proven:
             return 0
         if self.only_new <= self.only_old or not self.pairs:
@@ -246,12 +249,21 @@ class Comparison:
         # One win and one loss are assumed beyond what was seen: small samples promise too much.
         share = (self.only_new + 1) / (self.discordant + 2)
         rate = (self.discordant + 1) / (self.pairs + 2)
-        for extra in range(1, 10_000):
-            n = self.discordant + extra
-            wins = self.only_new + round(extra * share)
-            if n >= self.min_discordant and self._reached(wins, n - wins):
-                return math.ceil(extra / rate)
-        return None
+
+        def enough(extra: int) -> bool:
+            n, wins = self.discordant + extra, self.only_new + round(extra * share)
+            return n >= self.min_discordant and self._reached(wins, n - wins)
+
+        high = 1
+        while not enough(high):
+            high *= 2
+            if high > _FORESEEABLE:
+                return None
+        low = high // 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if enough(middle) else (middle, high)
+        return _two_digits(math.ceil(high / rate))
 
     def _reached(self, wins: int, losses: int) -> bool:
         return log_e_value(wins, losses) >= -math.log(self.alpha)
@@ -299,6 +311,12 @@ def pick(weights: Sequence[float], point: float) -> int:
         if point < at:
             return arm
     return len(weights) - 1
+
+
+def _two_digits(count: int) -> int:
+    """Rounded up: an estimate should not look exact."""
+    unit = 10 ** max(len(str(count)) - 2, 0)
+    return -(-count // unit) * unit
 
 
 def _short(value: float) -> str:

@@ -50,10 +50,13 @@ def _die_with_parent() -> None:
 
 @dataclass
 class PostgresServer:
-    """A running server; ``url()`` makes a database in it."""
+    """A server in a folder of its own; ``url()`` makes a database in it."""
 
     folder: Path
+    binaries: Path
+    user: dict[str, int]
     _numbers: Iterator[int] = field(default_factory=count)
+    _process: subprocess.Popen[bytes] | None = None
 
     def url(self, template: str = "template1") -> str:
         """The URL of a new database, empty or a copy of another that nobody is connected to."""
@@ -68,6 +71,49 @@ class PostgresServer:
         ) as connection:
             connection.execute(statement.encode())
 
+    def initialise(self) -> None:
+        """Make the data folder."""
+        arguments = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C"]
+        subprocess.run(
+            [self.binaries / "initdb", "-D", self.folder / "data", *arguments],
+            check=True,
+            capture_output=True,
+            cwd=self.folder,
+            **self.user,
+        )
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        settings = ("listen_addresses=", "fsync=off", "max_connections=200")
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    self.binaries / "postgres",
+                    *("-D", self.folder / "data", "-k", self.folder),
+                    *(part for setting in settings for part in ("-c", setting)),
+                ],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                preexec_fn=_die_with_parent,
+                **self.user,
+            )
+        for _ in range(600):
+            if self._process.poll() is not None:
+                raise RuntimeError(f"PostgreSQL did not start: {(self.folder / 'log').read_text()[-500:]}")
+            with contextlib.suppress(psycopg.OperationalError):
+                self.execute("postgres", "SELECT 1")
+                return
+            time.sleep(0.1)
+        raise RuntimeError("PostgreSQL did not start within a minute")
+
+    def stop(self) -> None:
+        """Stop at once, as a crash would."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(timeout=60)
+            self._process = None
+
 
 @contextlib.contextmanager
 def running_server() -> Iterator[PostgresServer]:
@@ -80,57 +126,13 @@ def running_server() -> Iterator[PostgresServer]:
     user = _user()
     if user:
         os.chown(folder, user["user"], user["group"])
-    data = folder / "data"
-    server = None
+    server = PostgresServer(folder, binaries, user)
     try:
-        subprocess.run(
-            [
-                binaries / "initdb",
-                "-D",
-                data,
-                "-U",
-                "postgres",
-                "-A",
-                "trust",
-                "-E",
-                "UTF8",
-                "--no-sync",
-                "--locale=C",
-            ],
-            check=True,
-            capture_output=True,
-            cwd=folder,
-            **user,
-        )
-        log = (folder / "log").open("wb")
-        server = subprocess.Popen(
-            [
-                binaries / "postgres",
-                *("-D", data, "-k", folder),
-                *("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"),
-            ],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            preexec_fn=_die_with_parent,
-            **user,
-        )
-        log.close()
-        made = PostgresServer(folder)
-        for _ in range(300):
-            if server.poll() is not None:
-                raise RuntimeError(f"PostgreSQL did not start: {(folder / 'log').read_text()[-500:]}")
-            with contextlib.suppress(psycopg.OperationalError):
-                made.execute("postgres", "SELECT 1")
-                break
-            time.sleep(0.1)
-        else:
-            raise RuntimeError("PostgreSQL did not start within 30 s")
-        yield made
+        server.initialise()
+        server.start()
+        yield server
     finally:
-        if server is not None:
-            server.send_signal(signal.SIGQUIT)
-            server.wait(timeout=30)
+        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
