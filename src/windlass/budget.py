@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
 
@@ -48,6 +52,77 @@ class Ledger(Protocol):
         """Replace what was set aside by what was spent; None = not known: it counts in full."""
 
 
+class ScopeState(Protocol):
+    """What a scope of a shared budget has used, in USD."""
+
+    @property
+    def spent(self) -> Decimal: ...
+
+    @property
+    def reserved(self) -> Decimal: ...
+
+
+class Scopes(Protocol):
+    """Budgets by name (``day:2026-11-21``, ``batch:…``) that all processes of one database share."""
+
+    async def reserve(self, scopes: Mapping[str, Decimal | None], amount: Decimal, *, owner: str) -> str:
+        """Set ``amount`` USD aside in every scope (name to cap) or in none. Raises BudgetExceeded."""
+
+    async def settle(self, reservation_id: str, actual: Decimal | None) -> None:
+        """Replace what was set aside by what was spent; None = not known: it counts in full."""
+
+    async def release_owner(self, owner: str) -> int:
+        """Count in full what a dead owner had set aside; how many."""
+
+    async def state(self, scope: str) -> ScopeState:
+        """What a scope has used."""
+
+
+@dataclass(frozen=True)
+class SharedBudget:
+    """A :class:`Ledger`: the caps that a run shares with others, named ``caps`` and the day's (UTC), in USD.
+
+    Where only other calls under way stand in the way, a reservation waits for them, at most ``patience``
+    seconds: they mostly cost far less than their worst case.
+    """
+
+    scopes: Scopes
+    owner: str
+    caps: Mapping[str, Decimal] = field(default_factory=dict)
+    per_day: Decimal | None = None
+    clock: Callable[[], float] = time.time
+    patience: float = 900.0
+    pause: float = 0.25
+
+    async def reserve(self, amount: Decimal) -> str:
+        """Set the amount aside in every scope. Raises BudgetExceeded."""
+        began = time.monotonic()
+        while True:
+            caps = self._caps()
+            try:
+                return await self.scopes.reserve(caps, amount, owner=self.owner)
+            except BudgetExceeded:
+                if time.monotonic() - began > self.patience or not await self._may_fit(caps, amount):
+                    raise
+            await asyncio.sleep(self.pause * (0.5 + random.random()))
+
+    async def settle(self, ledger_id: str, actual: Decimal | None) -> None:
+        """The call ended."""
+        await self.scopes.settle(ledger_id, actual)
+
+    def _caps(self) -> dict[str, Decimal | None]:
+        caps: dict[str, Decimal | None] = dict(self.caps)
+        if self.per_day is not None:
+            caps[f"day:{datetime.fromtimestamp(self.clock(), UTC).date().isoformat()}"] = self.per_day
+        return caps
+
+    async def _may_fit(self, caps: Mapping[str, Decimal | None], amount: Decimal) -> bool:
+        for scope, cap in caps.items():
+            if cap is not None and (await self.scopes.state(scope)).spent + amount > cap:
+                return False
+        return True
+
+
 class Budget:
     """One run's cap. ``limit`` is USD, None for no cap; ``spent`` what earlier attempts cost or may have cost."""
 
@@ -64,11 +139,17 @@ class Budget:
         self.spent = spent
         self.reserved = Decimal(0)
         self._ledger = ledger
+        self._settled = asyncio.Event()
 
     @property
     def left(self) -> Decimal | None:
         """USD that can still be set aside; None = no cap."""
         return None if self.limit is None else self.limit - self.spent - self.reserved
+
+    @property
+    def shared(self) -> bool:
+        """Whether some of the caps are shared with other runs."""
+        return self._ledger is not None
 
     @property
     def capped(self) -> bool:
@@ -89,8 +170,11 @@ class Budget:
         amount = worst_case(model, messages)
         if amount is None:
             return Reservation(None)
-        left = self.left
-        if left is not None and amount > left:
+        while (left := self.left) is not None and amount > left:
+            if self.reserved and self.limit is not None and self.spent + amount <= self.limit:
+                # Only calls under way stand in the way, and they mostly cost far less than their worst case.
+                await self._settled.wait()
+                continue
             raise BudgetExceeded(
                 f"The next call to {model.model_name} may cost up to {usd(amount)}, and {usd(left)} of the budget of "
                 f"{usd(self.limit or Decimal(0))} is left; the call was not made. Give a larger --budget and resume."
@@ -103,6 +187,7 @@ class Budget:
             return Reservation(amount, await self._ledger.reserve(amount))
         except BaseException:
             self.reserved -= amount
+            self._wake()
             raise
 
     async def settle(self, reservation: Reservation, actual: Decimal | None, *, paid: bool = True) -> None:
@@ -116,8 +201,13 @@ class Budget:
             self.spent += reservation.amount if cost is None else cost
         elif cost is not None:
             self.spent += cost
+        self._wake()
         if self._ledger is not None and reservation.ledger_id is not None:
             await self._ledger.settle(reservation.ledger_id, cost)
+
+    def _wake(self) -> None:
+        self._settled.set()
+        self._settled = asyncio.Event()
 
 
 def usd(amount: Decimal | None) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from windlass.budget import Reservation
 from windlass.effects import Effects, ModelCall
@@ -34,6 +35,7 @@ class Caller:
         for candidate in (model, *model.fallbacks):
             effects.budget.check_price(candidate)
         attempts = _Attempts(effects, call)
+        stopping = asyncio.create_task(effects.stop.wait())
         task = asyncio.create_task(
             self.asker.ask(
                 model,
@@ -44,12 +46,23 @@ class Caller:
             )
         )
         try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done() and not attempts.under_way:
+                # Waiting for the next attempt, for a free place or for money: nothing is lost by leaving now.
+                await _cancelled(task)
+                effects.check_stop()
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await _cancelled(task)
             await attempts.cut_off()
             raise
+        finally:
+            await _cancelled(stopping)
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 @dataclass
@@ -60,6 +73,8 @@ class _Attempts:
     call: ModelCall
     entry: Entry | None = None
     reservation: Reservation | None = None
+    #: From before an attempt is claimed until its end is in the journal.
+    under_way: bool = False
     text: list[str] = field(default_factory=list)
     saved_at: float = 0.0
     saving: asyncio.Task[None] | None = None
@@ -68,6 +83,7 @@ class _Attempts:
         effects, call = self.effects, self.call
         effects.check_stop()
         self.reservation = await effects.budget.reserve(model, call.messages)
+        self.under_way = True
         resolved = call.prompt.resolved
         try:
             await effects.keep_once(resolved.content)
@@ -145,10 +161,14 @@ class _Attempts:
             output_tokens=None if usage is None else usage.output_tokens,
         )
         await self.effects.budget.settle(reservation, cost, paid=paid)
+        self.under_way = False
         if retry_in is not None:
             self.effects.log.notice(
                 f"{error} Trying again in {retry_in:.0f} s." if retry_in >= 1 else f"{error} Trying again.",
                 path=self.call.step_path,
+                attempt=entry.attempt,
+                failure=type(error).__name__,
+                retry_in=round(retry_in, 3),
             )
             self.effects.check_stop()
 

@@ -6,13 +6,14 @@ otherwise the attempt is committed, done, and its whole result committed before 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from windlass.budget import Budget
 from windlass.errors import SandboxError, StepFailed, WindlassError, WorkspaceConflict
@@ -46,7 +47,8 @@ class WaitingForPerson(WindlassError):
 
 @dataclass(frozen=True)
 class Question:
-    """What a person is asked. ``kind`` is ``requirement`` or ``writes``; ``detail`` what to show with it."""
+    """What a person is asked. ``kind`` is ``requirement``, ``writes`` or ``repeat`` (a call that may have been paid);
+    ``detail`` what to show with it."""
 
     path: str
     kind: str
@@ -85,12 +87,31 @@ class Rendered:
         return f"{self.resolved.name}@{self.resolved.version_no or 'default'}"
 
 
-@dataclass
 class StopSignal:
-    """Set once a person asked to stop; effects under way finish, no new one begins."""
+    """Set once a person asked to stop; effects under way finish, no new one begins.
 
-    requested: bool = False
-    cancel: bool = False
+    ``cancel`` True: the run then ends as Cancelled; False: it is interrupted, to go on later.
+    """
+
+    def __init__(self) -> None:
+        self.cancel = False
+        self._asked = asyncio.Event()
+
+    @property
+    def requested(self) -> bool:
+        """Whether somebody asked. Set it in the event loop's own thread."""
+        return self._asked.is_set()
+
+    @requested.setter
+    def requested(self, value: bool) -> None:
+        if value:
+            self._asked.set()
+        else:
+            self._asked.clear()
+
+    async def wait(self) -> None:
+        """Return once somebody asks."""
+        await self._asked.wait()
 
 
 @dataclass
@@ -113,6 +134,8 @@ class Effects:
     stream: bool = True
     #: What a person must approve before it happens: ``writes``.
     approve: frozenset[str] = frozenset()
+    #: What to do about a call that was cut off and may have been paid: make it again, or ask a person first.
+    on_unknown: Literal["retry", "ask"] = "retry"
     _kept: set[str] = field(default_factory=set)
     #: What this run last saw or wrote, by path: the SHA-256, or None for "no such file".
     seen: dict[str, str | None] = field(default_factory=dict)
@@ -152,6 +175,7 @@ class Effects:
         if entry is not None:
             return Reply.from_dict(entry.result)
         self.check_stop()
+        await self._ask_to_repeat(path, model)
         call = ModelCall(
             path=path,
             step_path=step_path,
@@ -163,6 +187,19 @@ class Effects:
             stream=stream and self.stream,
         )
         return await self.caller.call(self, model, call)
+
+    async def _ask_to_repeat(self, path: str, model: BaseLLMIntegration) -> None:
+        last = self.journal.last(path)
+        if self.on_unknown != "ask" or last is None or last.state is not EntryState.UNKNOWN:
+            return
+        question = Question(
+            f"{path}.again[{last.attempt}]",
+            "repeat",
+            f"The call to {model.model_name} at {path} was cut off and may have been paid. Make it again?",
+            {"reserved_usd": None if last.reserved_usd is None else str(last.reserved_usd)},
+        )
+        if (await self.ask_a_person(question)).action != "approve":
+            raise StepFailed(f"The call at {path} was cut off, and making it again was rejected.")
 
     # -- files ----------------------------------------------------------------------------------
 

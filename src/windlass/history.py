@@ -10,6 +10,7 @@ from typing import Any
 
 from windlass.errors import JournalError, NotFound, WindlassError, WorkspaceConflict
 from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord, digest_of
+from windlass.owners import take
 from windlass.workspace import Change, Workspace
 
 _KINDS = ("write", "undo", "redo")
@@ -156,7 +157,7 @@ async def _apply(
                 "mode": change.mode,
             }
         )
-    lease = await journal.acquire(record.run_id, owner)
+    lease = await take(journal, record.run_id, owner)
     try:
         mine = await RunJournal.open(journal, lease)
         number = sum(e.kind == kind for e in mine.all.values())

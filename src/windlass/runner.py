@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from windlass.effects import Effects, StopSignal
 from windlass.errors import JournalMismatch, LeaseLost, StoreError, WindlassError
 from windlass.events import Event, Listener, WorkflowStatus
-from windlass.ids import generate_id
 from windlass.journal import Entry, EntryState, Journal, Lease, RunJournal, RunRecord
+from windlass.owners import owner_name, take
 from windlass.plan import EventLog
 from windlass.prompt import PromptStore, PromptUsage, Source
 from windlass.workflow import StepWorkflow
@@ -24,14 +22,16 @@ LEASE_SECONDS = 30.0
 HEARTBEAT_SECONDS = 5.0
 
 _ENDED = {WorkflowStatus.Success, WorkflowStatus.Failure, WorkflowStatus.Cancelled}
+#: What an earlier end left behind; a cancellation that was obeyed must not end the run again.
+_BEGUN: Mapping[str, Any] = {
+    "status": WorkflowStatus.Started,
+    "error": None,
+    "finished_at": None,
+    "cancel_requested": False,
+}
 
 BuildWorkflow = Callable[[RunRecord], StepWorkflow[Any]]
 BuildEffects = Callable[[RunRecord, RunJournal, EventLog, StopSignal], Awaitable[Effects]]
-
-
-def owner_name() -> str:
-    """This process, for people who ask who holds a run."""
-    return f"{platform.node() or 'host'}:{os.getpid()}:{generate_id()[-4:]}"
 
 
 @dataclass
@@ -53,7 +53,8 @@ class Runner:
         Raises RunOwnedElsewhere, LeaseLost, StoreError, JournalMismatch, and InputError from building its
         parts; a failing step is no exception but the status Failure.
         """
-        lease = await self.journal.acquire(run_id, self.owner, ttl=LEASE_SECONDS)
+        run_id = (await self.journal.get_run(run_id)).run_id
+        lease = await take(self.journal, run_id, self.owner, ttl=LEASE_SECONDS)
         heartbeat = asyncio.create_task(self._heartbeat(lease))
         log: EventLog | None = None
         try:
@@ -72,7 +73,7 @@ class Runner:
             journal = await RunJournal.open(self.journal, lease)
             effects = await self.build_effects(record, journal, log, self.stop)
             workflow.attach(effects)
-            await self.journal.update_run(lease, status=WorkflowStatus.Started, error=None, finished_at=None)
+            await self.journal.update_run(lease, **_BEGUN)
             log.run_status(WorkflowStatus.Started, workflow=record.workflow, title=record.title)
             self._tell_unknown(journal, log, earlier)
             return await self._walk(workflow, lease, log, journal, heartbeat)
@@ -150,8 +151,8 @@ class Runner:
             mark = f"{entry.path}#{entry.attempt}"
             if entry.kind == "model" and entry.state is EntryState.UNKNOWN and mark not in told:
                 log.notice(
-                    f"The call at {entry.path} was under way when the run was cut off: it may have been paid. Its "
-                    "worst case counts in the budget, and it is asked again.",
+                    f"The call at {entry.path} was under way when the run was cut off: it may have been paid, and its "
+                    "worst case counts in the budget.",
                     unknown=mark,
                 )
 

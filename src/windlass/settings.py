@@ -89,6 +89,10 @@ class Settings(BaseSettings):
     lock_timeout: float = pydantic.Field(default=30.0, gt=0)
     max_attempts: int = pydantic.Field(default=7, ge=1)
     max_retry_after: float = pydantic.Field(default=60.0, gt=0)
+    #: The wait after the first failed attempt is up to this long (seconds); it doubles with each further one.
+    retry_wait: float = pydantic.Field(default=1.0, ge=0)
+    #: A file that gets a JSON line for each thing that happens in a run: no prompt, no reply, no key.
+    log: Path | None = None
     s3: S3Settings = S3Settings()
 
     @classmethod

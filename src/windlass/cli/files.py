@@ -107,7 +107,7 @@ def undo(run: str, paths: tuple[str, ...], force: bool, as_json: bool) -> None:
     A file that was changed since is not touched, and then none is; `windlass redo RUN` takes the undo back.
     """
     from windlass import history
-    from windlass.runner import owner_name
+    from windlass.owners import owner_name
 
     async def work(app: App) -> list[history.NetChange]:
         record = await app.journal.get_run(run)
@@ -124,7 +124,7 @@ def undo(run: str, paths: tuple[str, ...], force: bool, as_json: bool) -> None:
 def redo(run: str, force: bool, as_json: bool) -> None:
     """Take the last `windlass undo` of RUN back."""
     from windlass import history
-    from windlass.runner import owner_name
+    from windlass.owners import owner_name
 
     async def work(app: App) -> list[history.NetChange]:
         record = await app.journal.get_run(run)
