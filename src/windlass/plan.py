@@ -186,15 +186,16 @@ class EventLog:
 
     def text(self, path: str, delta: str) -> None:
         """A piece of streamed text: the first one turns the step to ``streaming``. Never stored."""
-        if not delta:
+        if not delta or path not in self._steps:
+            # One of several answers that are written side by side: no step shows it.
             return
-        if path in self._steps:
-            self.status(path, StepStatus.STREAMING)
-        self._put(Event("text", self.run_id, {"step": self._numbers.get(path), "path": path, "delta": delta}))
+        self.status(path, StepStatus.STREAMING)
+        self._put(Event("text", self.run_id, {"step": self._numbers[path], "path": path, "delta": delta}))
 
     def text_reset(self, path: str) -> None:
         """What was streamed for a step is void: another attempt begins."""
-        self._put(Event("text_reset", self.run_id, {"step": self._numbers.get(path), "path": path}))
+        if path in self._steps:
+            self._put(Event("text_reset", self.run_id, {"step": self._numbers[path], "path": path}))
 
     def run_status(self, status: WorkflowStatus, **extra: Any) -> None:
         """The run's own status."""

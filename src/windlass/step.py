@@ -6,7 +6,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import pydantic
 
@@ -16,7 +16,7 @@ from windlass.events import STEP_ENDS, StepStatus
 from windlass.ids import derived_id
 from windlass.llm.base import Message, Reply
 from windlass.plan import PlanStep
-from windlass.prompt import PromptTemplate, PromptVersioningMixin
+from windlass.prompt import PromptTemplate, PromptVersioningMixin, Resolved
 from windlass.replies import parse_reply
 from windlass.testrun import TestReport
 from windlass.typed import read_json
@@ -31,6 +31,17 @@ ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
 
 #: How often one call may be corrected before its step gives up.
 MAX_CORRECTIONS = 2
+
+
+class HasPrompt(Protocol):
+    """A step, or anything else whose prompt has versions."""
+
+    @property
+    def variables(self) -> Sequence[Any]:
+        """What its versions may use."""
+
+    def resolve_prompt(self, run_id: str | None = None) -> Resolved:
+        """The version to use now."""
 
 
 @dataclass
@@ -55,7 +66,7 @@ class StepContext(Generic[StateT]):
 
     # -- models ---------------------------------------------------------------------------------
 
-    async def render(self, step: BaseStep, **values: Any) -> Rendered:
+    async def render(self, step: HasPrompt, **values: Any) -> Rendered:
         """The step's effective prompt version, filled in. Costs nothing; raises TemplateError."""
         resolved = await asyncio.to_thread(step.resolve_prompt, self.effects.run_id)
         if resolved.source in ("stale", "default"):

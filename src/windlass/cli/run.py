@@ -28,7 +28,17 @@ class Usd(click.ParamType[Decimal]):
         return amount
 
 
-@click.group(cls=LazyGroup, lazy={})
+#: The workflows of :mod:`windlass.cli.documents`.
+DOCUMENTS = {
+    "chat": ("windlass.cli.documents:chat", "One answer to a message."),
+    "write": ("windlass.cli.documents:write", "Plan and write the files a message asks for."),
+    "write-pages": ("windlass.cli.documents:write_pages", "Write a file of many pages."),
+    "write-tests": ("windlass.cli.documents:write_tests", "Write, run and repair tests for files."),
+    "auto": ("windlass.cli.documents:auto", "Do one thing to each of many files."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=DOCUMENTS)
 def run() -> None:
     """Start a run of a workflow and watch it.
 

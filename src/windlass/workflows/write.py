@@ -1,0 +1,77 @@
+"""Find the files that a message wants, plan each, write each."""
+
+from __future__ import annotations
+
+from windlass.config import WorkflowTemplateStepsConfig
+from windlass.journal import RunRecord
+from windlass.plan import PlanStep
+from windlass.step import StepContext
+from windlass.steps.documents import DocumentState, FileWork
+from windlass.steps.fanout import each_file
+from windlass.steps.find_files import FindFilesStep
+from windlass.steps.planning import PlanFileStep
+from windlass.steps.summarise import SummariseStep
+from windlass.steps.writing import WriteFileStep
+from windlass.workflows.documents import DocumentWorkflow
+from windlass.workflows.options import checker
+from windlass.workflows.plans import WRITE, write_steps
+
+WRITE_CONFIG: WorkflowTemplateStepsConfig = {
+    "workspace_path": "",
+    "steps": {
+        "find_files_step": {"step_class": FindFilesStep},
+        "planning_step": {"step_class": PlanFileStep},
+        "writing_step": {"step_class": WriteFileStep},
+        "summary_step": {"step_class": SummariseStep},
+    },
+}
+
+
+class WriteWorkflow(DocumentWorkflow):
+    """Writes the files that a message asks for, side by side, each from a plan and its present content."""
+
+    key = "write"
+    name = "write_workflow"
+    title = WRITE
+    config = WRITE_CONFIG
+
+    def planned(self) -> list[PlanStep]:
+        """The plan a run begins with: that of one file. It grows by what is found."""
+        options = self.options
+        return write_steps(options.message, options.files, options.context, options.model)
+
+    async def work(self, ctx: StepContext[DocumentState]) -> None:
+        """Find, then plan and write each file."""
+        state = ctx.state
+        if self.options.to:
+            state.work["1"] = FileWork(self.options.to)
+        else:
+            await self._run_step(ctx, self.tree["find_files_step"])
+        planning, writing = self.tree["planning_step"], self.tree["writing_step"]
+        self.grow(
+            ctx,
+            [
+                PlanStep(
+                    f"{step.path}[{key}]",
+                    step.title,
+                    f"{step.description} {file.path}",
+                    {"file_name": file.path},
+                )
+                for key, file in state.work.items()
+                for step in (planning, writing)
+            ],
+        )
+
+        async def one(key: str, file: FileWork) -> None:
+            await ctx.run(planning, key=key)
+            await ctx.run(writing, key=key)
+
+        await each_file(ctx, one)
+
+
+check_options = checker("write")
+
+
+def build(record: RunRecord) -> WriteWorkflow:
+    """The workflow of a stored run."""
+    return WriteWorkflow.of(record)
