@@ -320,4 +320,16 @@ CASES: list[tuple[Any, ...]] = [
     ("unsafe/sr", "../x.py\n" + edit("a\n", "b\n"), None, KNOWN, R({"unsafe_path"})),
     ("unsafe/v4a", "*** Begin Patch\n*** Add File: /etc/x\n+x\n*** End Patch\n", None, {}, R({"unsafe_path"})),
     ("unsafe/asked-and-extra", "area.py\n" + fence(ADD) + "\n/etc/passwd\n" + fence("x\n", ""), A, {}, R({"unsafe_path"})),
+    # what a bare reply must not carry along, and blocks that show the file as it was
+    ("bare/path-first", "area.py\n\n" + ADD, A, {}, (OK, R({"ambiguous"}))),
+    ("bare/path-first-bold", "**area.py**\n\n" + ADD, A, {}, (OK, R({"ambiguous"}))),
+    ("bare/language-first", "python\n" + ADD, A, {}, (OK, R({"ambiguous"}))),
+    ("bare/notes-behind", ADD + "\n**Explanation**\n\n- uses pi\n", A, {}, (OK, R({"ambiguous"}))),
+    ("bare/bullet-behind", ADD + "\n- uses pi\n", A, {}, (OK, R({"ambiguous"}))),
+    ("bare/note-behind", ADD + "\nNote: uses pi\n", A, {}, (OK, R({"ambiguous"}))),
+    ("bare/report-for-text", "The file has been updated successfully.", ["a.txt"], {}, R({"no_file"})),
+    ("bare/report-for-notes", "All tests pass now.", ["a.txt"], {}, R({"no_file"})),
+    ("twice/old-behind", "area.py\n" + fence(ADD2) + "\nThe original was:\n\narea.py\n" + fence(ADD), A, KNOWN, (OK2, R({"conflict", "ambiguous"}))),
+    ("twice/only-old", "area.py (original)\n" + fence(ADD), A, {"area.py": ADD2}, R({"no_file", "missing_file", "ambiguous"})),
+    ("twice/before-heading", "Before:\n\narea.py\n" + fence(ADD) + "\nAfter:\n\narea.py\n" + fence(ADD2), A, KNOWN, OK2),
 ]  # fmt: skip

@@ -164,9 +164,9 @@ class _Application:
             )
         self._refuse_fragment(operation)
         earlier = self._wholes.get(path)
-        if earlier is not None and earlier.text != operation.text:
-            if operation.exact or lines * 2 < earlier.text.count("\n"):
-                raise refusal("conflict", f"The reply gives {path} twice, with different text.", path=path)
+        differs = earlier is not None and earlier.text != operation.text
+        if earlier is not None and differs and (operation.exact or lines * 2 < earlier.text.count("\n")):
+            raise refusal("conflict", f"The reply gives {path} twice, with different text.", path=path)
         self._wholes[path] = operation
         self._documents.pop(path, None)
 

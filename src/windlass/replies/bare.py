@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from windlass.replies.languages import family_of_path, is_page
+from windlass.replies.languages import family_of_path, is_language, is_page
 
 _CHATTER = re.compile(
     r"^\W{0,4}(?:sure|certainly|of course|absolutely|great|okay|ok|yes|no problem|got it|understood|alright|right|thanks|thank you|"
@@ -12,7 +12,7 @@ _CHATTER = re.compile(
     r"cannot|wrote|created|updated|made|added|don|do not|was)|let me|let(?:'|’)?s|we (?:need|can|should|will)|you can|you(?:'|’)?ll|please|sorry|apologies|my apologies|"
     r"unfortunately|as an ai|as a language|to (?:fix|solve|implement|do|create|write|address)|first,|now,|based on|plan:|my plan|could you|can you|would you|do you|should i|shall i|"
     r"what |which |before i|done[.!:]|error:|error code|\{\"error|internal server error|bad gateway|service unavailable|rate limit|too many requests|"
-    r"(?:http )?(?:error )?[45]\d\d\b|the (?:updated|corrected|complete|full|new|final|user)|updated (?:file|code|version)|good (?:question|idea)|hello|hi\b|hey\b)",
+    r"(?:http )?(?:error )?[45]\d\d\b|the (?:updated|corrected|complete|full|new|final|user)|updated (?:file|code|version)|good (?:question|idea)|the (?:file|code|change|module|script|test|page|document|function|fix)s? (?:has|have|is|are|was|were|now)\b|all (?:the )?(?:tests?|checks|done|changes|files)\b|no changes?\b|nothing (?:to|needs)|hello|hi\b|hey\b)",
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
@@ -36,6 +36,10 @@ _LOOSE = re.compile(
 _DATA = frozenset({"yaml", "settings", "style", "make", "docker", "other", None})
 _HASHES = frozenset({"python", "ruby", "shell", "windows"})
 _TAGGED = re.compile(r"<(?:[a-zA-Z!?/]|$)")
+
+
+_MARKDOWN = re.compile(r"\*\*\w|[-*] [A-Za-z`]|\d+[.)] [A-Za-z`]|[A-Z][a-z]+: [a-z]+ [a-z]+|`[a-z]")
+_MARKDOWN_STARTS = frozenset("*-`0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
 def is_prose(line: str) -> bool:
@@ -120,12 +124,16 @@ def talk_in(path: str, text: str) -> str | None:
         return lines[0]
     if is_prose(lines[-1]):
         return lines[-1]
-    return _prose_inside(text)
+    return _prose_inside(path, text)
 
 
-def _prose_inside(text: str) -> str | None:
-    """A sentence at the margin between blank lines, outside any triple-quoted text."""
+def _prose_inside(path: str, text: str) -> str | None:
+    """A sentence at the margin between blank lines, or a line of Markdown, outside any triple-quoted text."""
     lines = text.split("\n")
+    first = next((line.strip(" *`#:") for line in lines if line.strip()), "")
+    if first == path or path.endswith("/" + first) or is_language(first):
+        return first
+    source = family_of_path(path) not in _DATA
     quotes = 0
     for number, line in enumerate(lines):
         if len(line) > 12 and line[0].isalpha() and quotes % 2 == 0:
@@ -133,6 +141,8 @@ def _prose_inside(text: str) -> str | None:
             below = number + 1 == len(lines) or not lines[number + 1].strip()
             if above and below and is_prose(line):
                 return line
+        if source and quotes % 2 == 0 and line[:1] in _MARKDOWN_STARTS and _MARKDOWN.match(line):
+            return line
         if '"""' in line or "'''" in line:
             quotes += line.count('"""') + line.count("'''")
     return None

@@ -492,3 +492,16 @@ def speaks_of_usage(gap: Sequence[str]) -> bool:
 def speaks_of_a_part(gap: Sequence[str]) -> bool:
     """True where the text above a block says that it is a part to put into a file."""
     return bool(_FRAGMENT.search(last_paragraph(gap)))
+
+
+_PAST = re.compile(
+    r"\((?:before|old|original|previous)\)|\b(?:original|old|previous)(?: (?:code|file|version|content|text|one))? (?:was|is|looked|looks|were)\b"
+    r"|(?:^|\n)\W*before\W*(?:$|\n)|\bbefore(?: the change)?:\s*$",
+    re.IGNORECASE,
+)
+
+
+def speaks_of_the_past(gap: Sequence[str]) -> bool:
+    """True where the text above a block says that it shows the file as it was."""
+    lines = [line for line in gap[-6:] if line.strip()][-2:]
+    return bool(_PAST.search("\n".join(lines)[-4 * _LONGEST :]))

@@ -124,10 +124,10 @@ class Reader:
             self._shell += 1
             return False
         if isinstance(label, Clash):
-            if only is None or only in label.names:
-                if word == "output" or labels.speaks_of_usage(gap):
-                    self._output += 1
-                    return False
+            concerns = only is None or only in label.names
+            if concerns and (word == "output" or labels.speaks_of_usage(gap)):
+                self._output += 1
+                return False
             self._unlabelled.append((item, gap))
             return True
         if isinstance(label, Label):
@@ -171,6 +171,9 @@ class Reader:
     def _labelled(self, item: Item, lines: list[str], label: Label, gap: list[str], word: str | None) -> bool:
         path = self._targets.resolve(label.raw)
         only = self._targets.only
+        if labels.speaks_of_the_past(gap):
+            self._output += 1
+            return True
         if label.partial:
             raise refusal(
                 "elision", f"The block for {path} says that it is only a part of the file.", path=path
