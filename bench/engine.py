@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import random
@@ -68,6 +69,8 @@ class Lag:
 
 async def crowd(one_run: Callable[[int], Awaitable[None]]) -> dict[str, float]:
     """Steps a second, and the lag, of 500 runs side by side."""
+    gc.collect()
+    gc.freeze()  # as a server does after its imports: a full collection walks every object there is
     lag = Lag()
     watcher = asyncio.create_task(lag.watch())
     await asyncio.sleep(0.05)
@@ -118,6 +121,7 @@ async def windlass(folder: Path) -> dict[str, float]:
     from windlass.journal import RunJournal, RunRecord, digest_of
     from windlass.store.base import Database
     from windlass.store.journal import SqlJournal
+    from windlass.store.writer import writer_of
 
     database = Database(f"sqlite:///{folder / 'windlass.db'}")
     journal = SqlJournal(database)
@@ -160,7 +164,7 @@ async def windlass(folder: Path) -> dict[str, float]:
             await step(run, f"step[{step_no}]/model[0]", STEP_SECONDS, text)
         await end(run)
 
-    writer = journal._writer
+    writer = writer_of(database)
     groups, items = writer.groups, writer.items
     figures = await crowd(one_run)
     figures["items_per_group"] = (writer.items - items) / max(1, writer.groups - groups)

@@ -120,6 +120,23 @@ async def test_many_writes_share_few_commits(journal: SqlJournal, database: Data
     assert [e.path for e in await journal.entries("run-0001")] == [f"a[{n}]" for n in range(300)]
 
 
+async def test_writes_to_one_row_keep_their_order_in_a_group(journal: SqlJournal) -> None:
+    lease = await owned(journal)
+    failed = entry("a", state=EntryState.FAILED, partial="all that had come")
+    await asyncio.gather(
+        journal.claim(lease, entry("a")),
+        journal.save_partial(lease, "a", 1, "all that"),
+        journal.claim(lease, entry("b")),
+        journal.settle(lease, failed),
+        journal.save_partial(lease, "b", 1, "other text"),
+        journal.update_run(lease, status=WorkflowStatus.Started),
+        journal.update_run(lease, summary="s"),
+        journal.update_run(lease, status=WorkflowStatus.Success),
+    )
+    assert await journal.entries("run-0001") == [failed, entry("b", partial="other text")]
+    assert (await journal.get_run("run-0001")).status is WorkflowStatus.Success
+
+
 async def test_in_one_group_an_owner_who_is_replaced_writes_before_and_not_after(
     on_sqlite: SqlJournal, clock: Clock
 ) -> None:

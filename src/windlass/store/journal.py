@@ -237,7 +237,9 @@ class SqlJournal:
         if epoch is not None:
             return Lease(run_id, owner, epoch)
         run = reads.get_run(connection, run_id)
-        if run.run_id != run_id:
+        if (
+            run.run_id != run_id or run.owner is None
+        ):  # a part of its id was given, or it was released just now
             return self._take(connection, run.run_id, owner, ttl)
         # No lease is longer than its ttl: one that seems so was written before the clock jumped back.
         # A living owner renews it in time; a dead one must not keep the run until the clock is there.

@@ -188,6 +188,8 @@ class Writer:
         with self._database.writing() as connection:
             if not self._database.is_sqlite and not self._mark(connection):
                 return  # the connection broke after all of the group had been kept
+            for item in group:
+                item.result = item.error = None
             rows: list[_Item] = []
             for item in group:
                 if item.action is None:
