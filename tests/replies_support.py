@@ -332,4 +332,7 @@ CASES: list[tuple[Any, ...]] = [
     ("twice/old-behind", "area.py\n" + fence(ADD2) + "\nThe original was:\n\narea.py\n" + fence(ADD), A, KNOWN, (OK2, R({"conflict", "ambiguous"}))),
     ("twice/only-old", "area.py (original)\n" + fence(ADD), A, {"area.py": ADD2}, R({"no_file", "missing_file", "ambiguous"})),
     ("twice/before-heading", "Before:\n\narea.py\n" + fence(ADD) + "\nAfter:\n\narea.py\n" + fence(ADD2), A, KNOWN, OK2),
+    ("bare/apology-for-page", "I apologize for the confusion. I cannot do it.", ["a.md"], {}, R({"no_file"})),
+    ("bare/error-page-for-page", "<html><head><title>502 Bad Gateway</title></head></html>", ["a.md"], {}, R({"no_file", "ambiguous"})),
+    ("bare/error-page-for-html", "<html><head><title>502 Bad Gateway</title></head></html>", ["a.html"], {}, R({"no_file", "ambiguous"})),
 ]  # fmt: skip

@@ -12,7 +12,7 @@ _CHATTER = re.compile(
     r"cannot|wrote|created|updated|made|added|don|do not|was)|let me|let(?:'|’)?s|we (?:need|can|should|will)|you can|you(?:'|’)?ll|please|sorry|apologies|my apologies|"
     r"unfortunately|as an ai|as a language|to (?:fix|solve|implement|do|create|write|address)|first,|now,|based on|plan:|my plan|could you|can you|would you|do you|should i|shall i|"
     r"what |which |before i|done[.!:]|error:|error code|\{\"error|internal server error|bad gateway|service unavailable|rate limit|too many requests|"
-    r"(?:http )?(?:error )?[45]\d\d\b|the (?:updated|corrected|complete|full|new|final|user)|updated (?:file|code|version)|good (?:question|idea)|the (?:file|code|change|module|script|test|page|document|function|fix)s? (?:has|have|is|are|was|were|now)\b|all (?:the )?(?:tests?|checks|done|changes|files)\b|no changes?\b|nothing (?:to|needs)|hello|hi\b|hey\b)",
+    r"(?:http )?(?:error )?[45]\d\d\b|the (?:updated|corrected|complete|full|new|final|user)|updated (?:file|code|version)|good (?:question|idea)|the (?:file|code|change|module|script|test|page|document|function|fix)s? (?:has|have|is|are|was|were|now)\b|all (?:the )?(?:tests?|checks|done|changes|files)\b|no changes?\b|i (?:apologi[sz]e|understand|believe|suggest|recommend|hope|noticed|couldn|won|do)\b|apolog|regrettably|it (?:seems|looks|appears)\b|as requested|upstream |request (?:failed|timed)|nothing (?:to|needs)|hello|hi\b|hey\b)",
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
@@ -114,6 +114,10 @@ def talk_in(path: str, text: str) -> str | None:
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         return None
+    if re.search(r"<title>\s*(?:[45]\d\d|error)\b", text[:600], re.IGNORECASE):
+        return lines[0]
+    if is_page(path) and re.match(r"\s*<(?:html|!doctype)", text[:200], re.IGNORECASE):
+        return lines[0]
     if is_chatter(lines[0]) and not (_code_marks(lines[0]) and not is_page(path)):
         return lines[0]
     if closes_talk(lines[-1]):
