@@ -185,9 +185,13 @@ class StepContext(Generic[StateT]):
     async def run(self, step: BaseStep, *, key: str | None = None, module: str | None = None) -> str | None:
         """Run a step (or the occurrence ``key`` of it) with its events; its result text."""
         path = step.path if key is None else f"{step.path}[{key}]"
-        return await in_step(
-            self.at(path, step), step.execute, module=module or step.title, description=step.description
-        )
+        step.status = StepStatus.IN_PROGRESS
+        try:
+            return await in_step(
+                self.at(path, step), step.execute, module=module or step.title, description=step.description
+            )
+        finally:
+            step.status = self.effects.log.status_of(path) or StepStatus.PENDING
 
     async def each(
         self,

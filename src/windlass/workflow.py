@@ -161,13 +161,10 @@ class StepWorkflow(BaseWorkflow, Generic[StateT]):
         return await self._run_step(ctx, step)
 
     async def _run_step(self, ctx: StepContext[StateT], step: BaseStep) -> str | None:
-        try:
-            result = await ctx.run(step)
-            if not step.runs_substeps:
-                for sub in step.steps.values():
-                    await self._run_step(ctx, sub)
-        finally:
-            step.status = ctx.effects.log.status_of(step.path) or StepStatus.PENDING
+        result = await ctx.run(step)
+        if not step.runs_substeps:
+            for sub in step.steps.values():
+                await self._run_step(ctx, sub)
         return result
 
     def planned(self) -> list[PlanStep]:
@@ -195,6 +192,8 @@ class StepWorkflow(BaseWorkflow, Generic[StateT]):
         """
         self.status = WorkflowStatus.Started
         self.error = None
+        # What an earlier start got to is in the journal; its replay must meet the same state.
+        self._state = None
         ctx = await self._context()
         log = ctx.effects.log
         try:
