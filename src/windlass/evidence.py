@@ -315,7 +315,7 @@ def pick(weights: Sequence[float], point: float) -> int:
 
 def _two_digits(count: int) -> int:
     """Rounded up: an estimate should not look exact."""
-    unit = 10 ** max(len(str(count)) - 2, 0)
+    unit: int = 10 ** max(len(str(count)) - 2, 0)
     return -(-count // unit) * unit
 
 
