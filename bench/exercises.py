@@ -257,7 +257,7 @@ def run_exercise(
         seed=f"{exercise.slug}{number}", number=2 if only_mutants or number % 4 == 3 else 1,
     )  # fmt: skip
     result.mutants = [kind for kind, _ in mutants]
-    passed, result.bare_seconds = run_bare(exercise.files(), [exercise.test_path])
+    passed, result.bare_seconds = run_bare(exercise.files(), [exercise.test_path], patience=RUN_TIMEOUT)
     if not passed:
         result.problems.append("the solution itself does not pass the tests")
         return result
@@ -314,6 +314,9 @@ def windlass(
         "OPENAI_BASE_URL": base_url,
         **extra,
     }
+    if "PYTHONPATH" in os.environ:
+        # Another checkout's code can be measured with this one's bench.
+        environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
     return subprocess.run(
         [str(Path(sys.executable).with_name("windlass")), *arguments],
         env=environment,

@@ -61,7 +61,9 @@ def failing(
     return found
 
 
-def run_bare(files: Mapping[str, str], tests: list[str]) -> tuple[bool | None, float]:
+def run_bare(
+    files: Mapping[str, str], tests: list[str], *, patience: float = PATIENCE
+) -> tuple[bool | None, float]:
     """Run the tests with nothing around them: whether they passed (None = too slow), and the seconds it took."""
     with tempfile.TemporaryDirectory(prefix="bare-") as folder:
         for name, text in files.items():
@@ -73,7 +75,7 @@ def run_bare(files: Mapping[str, str], tests: list[str]) -> tuple[bool | None, f
                 cwd=folder,
                 env={"PATH": os.environ.get("PATH", ""), "HOME": folder, "PYTHONDONTWRITEBYTECODE": "1"},
                 capture_output=True,
-                timeout=PATIENCE,
+                timeout=patience,
                 preexec_fn=_limit_memory,
             )
         except subprocess.TimeoutExpired:
