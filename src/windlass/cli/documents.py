@@ -172,8 +172,7 @@ def _start(workflow: str, message: str, given: dict[str, Any], outline: Outline)
     workflow = _tagged(workflow, tags)
     text = read_requirement(message, "message")
     workspace, _ = workspace_folder(given["workspace"] or str(Path.cwd()), text)
-    new_files_too = workflow == "write"
-    files = given_files(given["files"], workspace, must_exist=not new_files_too, what="file")
+    files = given_files(given["files"], workspace, must_exist=True, what="file")
     references = given_files(given["references"], workspace, must_exist=True, what="reference")
     if files.imports and workflow in ("auto", "write-tests"):
         name = next(iter(files.imports))

@@ -44,10 +44,7 @@ class ChatStep(DocumentStep):
 
     def process_response(self, response: str) -> str:
         """The answer without thinking and outer blank lines. ReplyError when nothing is left."""
-        text, open_thought = strip_thinking(response)
-        if open_thought or not text.strip():
-            raise ReplyError("empty", "The reply holds no answer; answer the person.")
-        return text.strip()
+        return plain_answer(response)
 
     async def execute(self, ctx: StepContext[DocumentState]) -> str | None:
         """The answer."""
@@ -61,3 +58,11 @@ class ChatStep(DocumentStep):
             role=self.role,
         )
         return ctx.state.answer
+
+
+def plain_answer(response: str) -> str:
+    """A reply's text without thinking and outer blank lines. ReplyError when nothing is left."""
+    text, open_thought = strip_thinking(response)
+    if open_thought or not text.strip():
+        raise ReplyError("empty", "The reply holds no answer; give one.")
+    return text.strip()

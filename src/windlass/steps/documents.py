@@ -41,9 +41,10 @@ Its present content:
 """
 )
 
+#: A fence, because without one a text that begins like talk cannot be told from talk.
 PROSE_FORMAT = """\
-Answer with the whole text of the file and nothing else: no greeting, no remark about it, no fence around
-it. Never shorten it, and never write a note such as "the rest stays" in place of text."""
+Answer with the file's path alone on a line, then its whole text between two lines of four backticks (````), and nothing
+else. Never shorten it, and never write a note such as "the rest stays" in place of text."""
 
 EDIT_FORMAT = """\
 Answer with the file's path alone on a line, then the whole file in one fenced code block, or with SEARCH/REPLACE
@@ -82,6 +83,8 @@ class DocumentOptions:
     texts: Mapping[str, str] = field(default_factory=dict)
     to: str | None = None
     pages: int = 1
+    #: What was asked for before it was capped.
+    pages_asked: int = 1
     best_of: int = 1
     loops: int = 0
     criteria: str = ""
@@ -90,7 +93,6 @@ class DocumentOptions:
     concurrency: int = 16
     max_repairs: int = 3
     model: str = "default"
-    role: str = "main"
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> DocumentOptions:
@@ -102,6 +104,7 @@ class DocumentOptions:
             texts=dict(options.get("texts") or {}),
             to=options.get("to"),
             pages=int(options.get("pages") or 1),
+            pages_asked=int(options.get("pages_asked") or 1),
             best_of=int(options.get("best_of") or 1),
             loops=int(options.get("loops") or 0),
             criteria=options.get("criteria") or "",

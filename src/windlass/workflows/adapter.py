@@ -86,7 +86,7 @@ async def execute(
     named = {name.strip().lower(): value for name, value in tags.items()}.get("workflow")
     key = workflow.key if named is None else workflow_named(str(named), list(WORKFLOWS))
     root = workflow.workspace_setting.root_path
-    files = given_files(file_references or (), root, must_exist=key != "write", what="file")
+    files = given_files(file_references or (), root, must_exist=True, what="file")
     options = {
         "message": initial_message,
         "files": [name for name in files.names if name not in files.imports],

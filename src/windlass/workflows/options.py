@@ -63,6 +63,8 @@ def check(workflow: str, options: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(given["to"], str) or not given["to"].strip():
             raise ArgumentError("The file name is empty; name the file to write.")
         given["to"] = checked_target(given["to"])
+        if workflow == "write-tests":
+            _check_test_file(given["to"], given["files"])
     if workflow == "write-pages":
         asked = _pages(given.get("pages"))
         given["pages"], given["pages_asked"] = min(asked, MAX_PAGES), asked
@@ -83,6 +85,13 @@ def tag_options(tags: Mapping[str, Any]) -> dict[str, Any]:
             raise ArgumentError(f"No tag is called {name!r}; known: {known}.")
         options[option] = value
     return options
+
+
+def _check_test_file(target: str, files: Sequence[str]) -> None:
+    if len(files) > 1:
+        raise ArgumentError(f"{len(files)} files are to be tested, but one test file is named ({target}); leave it out.")
+    if target in files:
+        raise ArgumentError(f"{target} is the file under test; its tests need a file of their own.")
 
 
 def _pages(value: Any) -> int:
