@@ -248,6 +248,24 @@ async def test_a_fork_of_a_run_that_is_not_there_makes_nothing(journal: SqlJourn
         await journal.get_run("run-0002")
 
 
+async def test_questions_asked_together_are_answered_each_for_itself(journal: SqlJournal) -> None:
+    await owned(journal)
+    answers = await asyncio.gather(
+        *(
+            question
+            for _ in range(30)
+            for question in (journal.get_run("run-0001"), journal.get_run("none-such"))
+        ),
+        journal.entries("x" * 10 + "\ud800"),  # no database takes this text
+        journal.get_run("last"),
+        return_exceptions=True,
+    )
+    assert {type(answer).__name__ for answer in answers[0:60:2]} == {"RunRecord"}
+    assert {type(answer) for answer in answers[1:60:2]} == {NotFound}
+    assert isinstance(answers[60], Exception)
+    assert answers[61] == answers[0]
+
+
 async def test_a_locked_database_is_waited_for(on_sqlite: SqlJournal) -> None:
     lease = await owned(on_sqlite)
     file = on_sqlite._database.file
