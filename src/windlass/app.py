@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from windlass import control
 from windlass.budget import Budget, Scopes, SharedBudget
 from windlass.calling import Caller
 from windlass.effects import Answer, AskPerson, Effects, StopSignal, spent_so_far
@@ -23,6 +24,7 @@ from windlass.llm.base import BaseLLMIntegration, Price
 from windlass.llm.config import ModelConfig, Timeouts
 from windlass.llm.registry import LLMIntegrationRegistry
 from windlass.owners import owner_name, take
+from windlass.pinning import used_prompts
 from windlass.plan import EventLog
 from windlass.prompt import PromptStore
 from windlass.report import waiting_for
@@ -244,6 +246,31 @@ class App:
             ),
         )
 
+    async def cancel(self, run_id: str, *, now: bool = False) -> RunRecord:
+        """End a run as Cancelled, or ask the process that works on it to; see :func:`windlass.control.cancel`."""
+        return await control.cancel(self.journal, run_id, now=now)
+
+    async def fork(
+        self,
+        run_id: str,
+        step: str,
+        *,
+        workspace: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> RunRecord:
+        """A new run, not begun, that has done what ``run_id`` did before ``step``; see :func:`windlass.control.fork`.
+
+        The files that the kept part wrote are put into another ``workspace``.
+        """
+        new = await control.fork(self.journal, run_id, step, workspace=workspace, changes=changes)
+        if workspace is not None:
+            try:
+                await control.bring_files(self.journal, new.run_id, await self.workspace(new))
+            except BaseException:
+                await self.journal.delete_run(new.run_id)
+                raise
+        return new
+
     def _workflow(self, record: RunRecord) -> StepWorkflow[Any]:
         if record.workflow not in WORKFLOWS:
             raise ConfigError(
@@ -289,6 +316,7 @@ class App:
             approve=frozenset(options.get("approve") or ()),
             test_command=options.get("test_command") or self.settings.test_command,
             on_unknown=self.settings.on_unknown,
+            used_prompts=await used_prompts(self.journal, journal.all.values()),
         )
 
     async def workspace(self, record: RunRecord, *, write: bool = True) -> Workspace:

@@ -136,6 +136,8 @@ class Effects:
     approve: frozenset[str] = frozenset()
     #: What to do about a call that was cut off and may have been paid: make it again, or ask a person first.
     on_unknown: Literal["retry", "ask"] = "retry"
+    #: Prompts that finished calls of this run used, by name; the run goes on with them.
+    used_prompts: Mapping[str, Resolved] = field(default_factory=dict)
     _kept: set[str] = field(default_factory=set)
     #: What this run last saw or wrote, by path: the SHA-256, or None for "no such file".
     seen: dict[str, str | None] = field(default_factory=dict)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from windlass.errors import RunOwnedElsewhere
+from windlass.events import WorkflowStatus
 from windlass.ids import generate_id, sha256_hex
-from windlass.journal import Journal, Lease
+from windlass.journal import Journal, Lease, RunRecord
 
 
 def owner_name() -> str:
@@ -32,6 +34,18 @@ def is_dead(owner: str | None) -> bool:
         return False
     started = _started(int(parts[1]))
     return started is None or started != parts[3]
+
+
+def is_owned(record: RunRecord, now: float | None = None) -> bool:
+    """Whether a living process works on the run (as far as can be told)."""
+    if record.owner is None or is_dead(record.owner):
+        return False
+    return (record.lease_until or 0) > (time.time() if now is None else now)
+
+
+def is_interrupted(record: RunRecord) -> bool:
+    """Whether the run was begun and nobody works on it."""
+    return record.status in (WorkflowStatus.Started, WorkflowStatus.Pending) and not is_owned(record)
 
 
 async def take(journal: Journal, run_id: str, owner: str, *, ttl: float = 30.0) -> Lease:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 from windlass.events import SEND_WORKFLOW, UPDATE_WORKFLOW_STEP, Event, StepStatus, WorkflowStatus
 from windlass.history import net_changes
 from windlass.journal import Entry, EntryState, Journal, RunRecord
+from windlass.owners import is_interrupted
+from windlass.prefixes import cacheable_tokens
 
 
 async def run_report(journal: Journal, run_id: str) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def report(record: RunRecord, entries: Sequence[Entry], events: Sequence[Event])
         "workspace": record.workspace,
         "files": files_of(entries),
         "tests": tests_of(entries),
-        "usage": usage_of(entries),
+        "usage": {**usage_of(entries), "cacheable_tokens": cacheable_tokens(entries)},
         "steps": steps_of(entries, events),
         "error": record.error,
         "label": next(
@@ -116,7 +117,11 @@ def in_tree_order(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
         at = len(ordered)
         for index in range(len(ordered) - 1, -1, -1):
             if belongs(step["path"] + "/", ordered[index]["path"]):
+                above = ordered[index]["path"]
                 at = index + 1
+                # After its earlier siblings and all that belongs to them.
+                while at < len(ordered) and belongs(ordered[at]["path"] + "/", above):
+                    at += 1
                 break
         ordered.insert(at, step)
     return ordered
@@ -135,8 +140,7 @@ def waiting_for(record: RunRecord, events: Sequence[Event]) -> dict[str, Any] | 
 def display_status(record: RunRecord) -> str:
     """The status as people want it: a started run without a living owner is ``interrupted``."""
     if record.status in (WorkflowStatus.Started, WorkflowStatus.Pending):
-        alive = record.owner is not None and (record.lease_until or 0) > time.time()
-        return "running" if alive else "interrupted"
+        return "interrupted" if is_interrupted(record) else "running"
     return record.status.value
 
 

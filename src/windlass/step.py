@@ -37,6 +37,10 @@ class HasPrompt(Protocol):
     """A step, or anything else whose prompt has versions."""
 
     @property
+    def prompt_name(self) -> str:
+        """The name its prompt's versions are kept under."""
+
+    @property
     def variables(self) -> Sequence[Any]:
         """What its versions may use."""
 
@@ -68,7 +72,9 @@ class StepContext(Generic[StateT]):
 
     async def render(self, step: HasPrompt, **values: Any) -> Rendered:
         """The step's effective prompt version, filled in. Costs nothing; raises TemplateError."""
-        resolved = await asyncio.to_thread(step.resolve_prompt, self.effects.run_id)
+        resolved = self.effects.used_prompts.get(step.prompt_name)
+        if resolved is None:
+            resolved = await asyncio.to_thread(step.resolve_prompt, self.effects.run_id)
         if resolved.source in ("stale", "default"):
             self.effects.log.notice(
                 f"The prompt {resolved.name} came from {resolved.source} text: the prompt database cannot be read."

@@ -1,0 +1,149 @@
+"""Ending a run from outside, and starting another one from the middle of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from windlass.errors import JournalError, NotFound
+from windlass.events import SEND_WORKFLOW, Event, WorkflowStatus
+from windlass.history import net_changes, undone
+from windlass.ids import generate_id
+from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord
+from windlass.owners import is_owned, owner_name, take
+from windlass.plan import EventLog
+from windlass.report import in_tree_order
+from windlass.workspace import Change, Workspace
+
+_ENDED = (WorkflowStatus.Success, WorkflowStatus.Failure, WorkflowStatus.Cancelled)
+
+#: Kinds of entries that a fork never takes along: they are about the files of the other run.
+_NOT_KEPT = ("undo", "redo")
+
+
+async def cancel(journal: Journal, run_id: str, *, now: bool = False) -> RunRecord:
+    """End a run as Cancelled; its record then.
+
+    A run that a living process works on is asked to end: replies under way are waited for and kept, and the
+    record still says Started. ``now`` takes it away from that process: replies under way are lost, and count as
+    calls that may have been paid. Raises NotFound, and JournalError for a run that has ended.
+    """
+    record = await journal.get_run(run_id)
+    if record.status in _ENDED:
+        raise JournalError(
+            f"Run {record.run_id} has ended in {record.status.value}; there is nothing to cancel."
+        )
+    if is_owned(record) and not now:
+        await journal.request_cancel(record.run_id)
+        return await journal.get_run(record.run_id)
+    owner = owner_name()
+    if is_owned(record) and record.owner is not None:
+        # In its owner's name: that makes the owner's own lease void, and with it all it would still write.
+        await journal.acquire(record.run_id, record.owner, ttl=0.0)
+    lease = await take(journal, record.run_id, owner)
+    try:
+        log = EventLog(
+            record.run_id,
+            journal,
+            lease,
+            workflow_name="",
+            earlier=await journal.events(record.run_id),
+        )
+        await RunJournal.open(journal, lease)
+        log.skip_rest("The run was cancelled before its end.")
+        await log.flush()
+        await journal.update_run(
+            lease, status=WorkflowStatus.Cancelled, finished_at=time.time(), cancel_requested=False
+        )
+        log.run_status(WorkflowStatus.Cancelled)
+        await log.close()
+    finally:
+        await journal.release(lease)
+    return await journal.get_run(record.run_id)
+
+
+async def fork(
+    journal: Journal,
+    run_id: str,
+    step: str,
+    *,
+    workspace: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> RunRecord:
+    """A new run that has done what ``run_id`` did before ``step``, and nothing else; not begun.
+
+    ``changes`` are options that differ. ``workspace`` None: the same one, as its files are now. Raises NotFound, listing
+    the known paths, for a step the run has not; JournalError where the run's changes were undone.
+    """
+    record = await journal.get_run(run_id)
+    entries = await journal.entries(record.run_id)
+    if undone(entries):
+        raise JournalError(
+            f"The changes of run {record.run_id} were undone; take that back first with: windlass redo {record.run_id}"
+        )
+    keep = entries_before(entries, await journal.events(record.run_id), step)
+    new = RunRecord(
+        run_id=generate_id(),
+        workflow=record.workflow,
+        title=record.title,
+        workspace=record.workspace if workspace is None else workspace,
+        options={**record.options, **(changes or {})},
+        parent_run=record.run_id,
+    )
+    await journal.fork(record.run_id, new, keep=keep)
+    return await journal.get_run(new.run_id)
+
+
+async def bring_files(journal: Journal, run_id: str, workspace: Workspace) -> list[str]:
+    """Make the files that a fork's kept entries wrote be in its own workspace; their names.
+
+    Raises WorkspaceConflict, having written nothing, where such a file is there with other content.
+    """
+    wanted = []
+    for change in net_changes(await journal.entries(run_id)):
+        after = None if change.after is None else await journal.get_blob(change.after)
+        version = await workspace.read(change.path)
+        before = None
+        if version is not None:
+            # Whatever is there must be what the run itself began with, or what it left.
+            before = None if change.before is None else await journal.get_blob(change.before)
+        wanted.append(Change(change.path, before, after, change.mode))
+    await workspace.apply(wanted)
+    return [change.path for change in wanted]
+
+
+def entries_before(entries: Sequence[Entry], events: Sequence[Event], step: str) -> list[str]:
+    """The paths of the finished effects that belong before ``step`` in the order of the plan."""
+    order = plan_order(events)
+    if step not in order:
+        known = ", ".join(order) or "none yet"
+        raise NotFound(f"The run has no step {step!r}; known paths: {known}.")
+    earlier = set(order[: order.index(step)])
+    above = {path for path in earlier if step.startswith((f"{path}.", f"{path}["))}
+    began = next((n for n, e in enumerate(entries) if _within(e, step)), len(entries))
+    kept = []
+    for number, entry in enumerate(entries):
+        owner = entry.path.rpartition("/")[0]
+        if entry.state is not EntryState.DONE or entry.kind in _NOT_KEPT:
+            continue
+        # What comes before the plan (files brought in) has no step; a parent's own effects may come after the step.
+        before = owner not in order or owner in earlier
+        if before and not (owner in above and number > began):
+            kept.append(entry.path)
+    return kept
+
+
+def _within(entry: Entry, step: str) -> bool:
+    owner = entry.path.rpartition("/")[0]
+    return owner == step or owner.startswith((f"{step}.", f"{step}["))
+
+
+def plan_order(events: Sequence[Event]) -> list[str]:
+    """Every declared step's path, parents before what belongs to them, else as declared."""
+    rows: dict[str, int] = {}
+    for event in events:
+        if event.name == SEND_WORKFLOW:
+            rows.update((row["path"], row["step_id"]) for row in event.payload["workflow"]["steps"])
+    steps = [{"path": path} for path, _ in sorted(rows.items(), key=lambda item: item[1])]
+    return [step["path"] for step in in_tree_order(steps)]
