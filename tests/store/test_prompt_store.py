@@ -280,6 +280,17 @@ def test_the_exact_text_sent_can_be_shown_after_retirement(prompts):
     assert prompts.usages("nobody") == []
 
 
+def test_a_whole_run_is_recorded_at_once(prompts):
+    calls = [usage("a", 1, f"s/model[{number}]", cost_micro=5) for number in range(3)]
+    assert prompts.record_run("a", calls, "pass", scored_by="tests") == 3
+    assert [(s.calls, s.passes, s.cost_micro) for s in prompts.stats("p")] == [(3, 1, 15)]
+    assert prompts.record_run("a", calls, "fail") == 3  # a person looked again
+    assert [(s.calls, s.passes, s.fails) for s in prompts.stats("p")] == [(3, 0, 1)]
+    with pytest.raises(InputError, match="no outcome"):
+        prompts.record_run("b", [usage("b", 1)], "passed")
+    assert prompts.usages("b") == []
+
+
 def test_unknown_outcome(prompts):
     with pytest.raises(InputError, match="'passed' is no outcome"):
         prompts.record_outcome("a", "passed")

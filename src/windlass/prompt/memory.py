@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -218,6 +218,21 @@ class MemoryPromptStore:
             for key in keys:
                 self._usages[key] = replace(self._usages[key], outcome=outcome)
             return len(keys)
+
+    def record_run(
+        self,
+        run_id: str,
+        usages: Sequence[PromptUsage],
+        outcome: Outcome,
+        *,
+        scored_by: str | None = None,
+    ) -> int:
+        """See :class:`PromptStore`."""
+        rules.check_outcome(outcome)
+        with self._lock:
+            for usage in usages:
+                self.record_usage(usage)
+            return self.record_outcome(run_id, outcome, scored_by=scored_by)
 
     def usages(self, run_id: str) -> list[PromptUsage]:
         """See :class:`PromptStore`."""

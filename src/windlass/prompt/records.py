@@ -237,6 +237,16 @@ class PromptStore(Protocol):
     def record_outcome(self, run_id: str, outcome: Outcome, *, scored_by: str | None = None) -> int:
         """Credit an outcome to every prompt version the run used; gives the number of uses touched."""
 
+    def record_run(
+        self,
+        run_id: str,
+        usages: Sequence[PromptUsage],
+        outcome: Outcome,
+        *,
+        scored_by: str | None = None,
+    ) -> int:
+        """:meth:`record_usage` for each and then :meth:`record_outcome`, all or nothing."""
+
     def usages(self, run_id: str) -> Sequence[PromptUsage]:
         """The uses of one run, in the order they were recorded, with the exact texts."""
 

@@ -383,6 +383,21 @@ class SqlPromptStore:
         with self.database.writing() as connection:
             return prompt_usages.record_outcome(connection, run_id, outcome, scored_by)
 
+    def record_run(
+        self,
+        run_id: str,
+        usages: Sequence[PromptUsage],
+        outcome: Outcome,
+        *,
+        scored_by: str | None = None,
+    ) -> int:
+        """See :class:`PromptStore`; one transaction, so a long run costs one commit."""
+        rules.check_outcome(outcome)
+        with self.database.writing() as connection:
+            for usage in usages:
+                prompt_usages.record(connection, usage)
+            return prompt_usages.record_outcome(connection, run_id, outcome, scored_by)
+
     def usages(self, run_id: str) -> Sequence[PromptUsage]:
         """See :class:`PromptStore`."""
         with self.database.reading() as connection:
