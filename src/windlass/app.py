@@ -119,7 +119,7 @@ class App:
             raise InputError(NO_MODEL)
         fast = options.get("fast_model") or self.settings.fast_model
         registry = build_registry(
-            roles(main, fast, self.settings.judge_model),
+            roles(main, fast, options.get("judge_model") or self.settings.judge_model),
             model_configs(self.settings),
             env=self.settings.environment,
             defaults=ModelConfig(model=main, tag_requests=self.settings.tag_requests),

@@ -61,12 +61,14 @@ class StepContext(Generic[StateT]):
     state: StateT
     path: str
     step: BaseStep | None = None
+    #: Where its effects are recorded, when that is not the path.
+    record_at: str = ""
     _counts: dict[str, int] = field(default_factory=dict)
 
     def _effect_path(self, kind: str) -> str:
         number = self._counts.get(kind, 0)
         self._counts[kind] = number + 1
-        return f"{self.path}/{kind}[{number}]"
+        return f"{self.record_at or self.path}/{kind}[{number}]"
 
     # -- models ---------------------------------------------------------------------------------
 
@@ -187,6 +189,11 @@ class StepContext(Generic[StateT]):
     def at(self, path: str, step: BaseStep | None = None) -> StepContext[StateT]:
         """The context of another occurrence, with counters of its own."""
         return StepContext(self.effects, self.state, path, step or self.step)
+
+    def recording_at(self, path: str) -> StepContext[StateT]:
+        """The same occurrence with its effects recorded at ``path``: for a step that does its work anew, in a later
+        session of the run, because what it works on has changed."""
+        return StepContext(self.effects, self.state, self.path, self.step, path)
 
     async def run(self, step: BaseStep, *, key: str | None = None, module: str | None = None) -> str | None:
         """Run a step (or the occurrence ``key`` of it) with its events; its result text."""

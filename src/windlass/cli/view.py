@@ -314,6 +314,10 @@ def outcome_lines(result: dict[str, Any]) -> list[Text]:
         lines.append(Text(safe(result["summary"])))
     if result["error"]:
         lines.append(Text(safe(result["error"]), style="red"))
+    waiting = result.get("waiting_for")
+    if waiting:
+        lines.append(Text(safe(waiting["text"])))
+        lines += [Text(f"  ? {safe(line)}") for line in waiting["detail"].get("open_questions", ())]
     for file in result["files"]:
         lines.append(Text(f"  {file['change']:<9} {safe(file['path'])} ({file['bytes']} bytes)"))
     tests = result["tests"]
@@ -323,7 +327,8 @@ def outcome_lines(result: dict[str, Any]) -> list[Text]:
     cost = None if usage["cost_usd"] is None else Decimal(str(usage["cost_usd"]))
     lines.append(
         Text(
-            f"  {usage['requests']} requests · {usage['input_tokens']:,} in · {usage['output_tokens']:,} out · {_usd(cost)}",
+            f"  {usage['requests']} requests · {usage['input_tokens']:,} in{_cached(usage)} · "
+            f"{usage['output_tokens']:,} out · {_usd(cost)}",
             style="dim",
         )
     )
@@ -344,6 +349,12 @@ def _counts(counts: Any) -> str:
 
 def _tests(counts: Any) -> str:
     return f"{_counts(counts)} (sandbox: {counts['sandbox']})"
+
+
+def _cached(usage: Any) -> str:
+    if not usage["cached_tokens"] and not usage.get("cacheable_tokens"):
+        return ""
+    return f" ({usage['cached_tokens']:,} cached, {usage.get('cacheable_tokens', 0):,} could be)"
 
 
 def _figures(row: Row) -> str:

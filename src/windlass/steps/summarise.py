@@ -51,7 +51,7 @@ class SummariseStep(ChatStep):
 
 def at_facts(ctx: StepContext[DocumentState]) -> StepContext[DocumentState]:
     """Where the words about these facts are recorded: a run that goes on after a failure has other facts to tell."""
-    return ctx.at(f"{ctx.path}[{sha256_hex(ctx.state.facts)[:8]}]")
+    return ctx.recording_at(f"{ctx.path}[{sha256_hex(ctx.state.facts)[:8]}]")
 
 
 def file_facts(state: DocumentState) -> str:

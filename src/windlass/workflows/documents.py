@@ -130,7 +130,7 @@ class DocumentWorkflow(StepWorkflow[DocumentState]):
         step = self.tree["summary_step"]
         log = ctx.effects.log
         ctx.state.facts = self.facts(ctx.state)
-        told = ctx.effects.journal.last(f"{at_facts(ctx.at(step.path)).path}/model[0]")
+        told = ctx.effects.journal.last(f"{at_facts(ctx.at(step.path)).record_at}/model[0]")
         if told is None and log.status_of(step.path) is StepStatus.FINISHED:
             # An earlier session of this run summed up failures that are mended by now.
             log.reopen(step.path)
