@@ -23,10 +23,12 @@ from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord
 from windlass.llm.base import BaseLLMIntegration, Price
 from windlass.llm.config import ModelConfig, Timeouts
 from windlass.llm.registry import LLMIntegrationRegistry
-from windlass.owners import owner_name, take
+from windlass.logs import RunLog
+from windlass.owners import is_interrupted, owner_name, take
 from windlass.pinning import used_prompts
 from windlass.plan import EventLog
 from windlass.prompt import PromptStore
+from windlass.prompt.given import with_texts
 from windlass.report import waiting_for
 from windlass.runner import Runner
 from windlass.settings import ModelSettings, PriceSettings, Settings, load_settings
@@ -46,6 +48,7 @@ WORKFLOWS: Mapping[str, str] = {
     "write-pages": "windlass.workflows.write_pages",
     "write-tests": "windlass.workflows.write_tests",
     "auto": "windlass.workflows.auto",
+    "trial": "windlass.workflows.trial",
 }
 
 NO_MODEL = (
@@ -137,6 +140,18 @@ class App:
             if budget.capped:
                 budget.check_price(model)
 
+    async def estimate(self, workflow: str, options: Mapping[str, Any]) -> str | None:
+        """One sentence on what a run will cost, to be said before it begins; None where every call is free."""
+        from windlass.estimates import estimate
+
+        budget = self.budget_for(options, Decimal(0))
+        return await estimate(self.journal, self.models_for(options), budget, workflow, options)
+
+    async def interrupted(self) -> list[RunRecord]:
+        """The runs that were begun, have not ended and that nobody works on, oldest first."""
+        started = await self.journal.list_runs(limit=10_000, status=[WorkflowStatus.Started])
+        return [record for record in reversed(started) if is_interrupted(record)]
+
     def budget_for(self, options: Mapping[str, Any], spent: Decimal, *, run_id: str = "") -> Budget:
         """The caps of a run: its own (the option, else the setting), and those it shares: the day's, and in ``options``
         under ``shared_budgets`` any others by name, such as ``{"batch:ID": "2.50"}``."""
@@ -192,12 +207,18 @@ class App:
             opened.append(effects)
             return effects
 
-        runner = Runner(self.journal, self.prompts, self._workflow, build_effects, list(listeners), stop)
+        heard = list(listeners)
+        log = None if self.settings.log is None else RunLog(self.settings.log)
+        if log is not None:
+            heard.append(log.on_event)
+        runner = Runner(self.journal, self.prompts, self._workflow, build_effects, heard, stop)
         try:
             return await runner.run(run_id)
         finally:
             for effects in opened:
                 await effects.models.close()
+            if log is not None:
+                log.close()
 
     async def prepare_resume(
         self, run_id: str, *, assume_yes: bool = False, changes: Mapping[str, Any] | None = None
@@ -306,7 +327,7 @@ class App:
             journal=journal,
             log=log,
             models=models,
-            prompts=self.prompts,
+            prompts=with_texts(self.prompts, options.get("prompt_texts") or {}),
             workspace=workspace,
             get_sandbox=lambda: select_sandbox(level),
             budget=budget,
