@@ -1,0 +1,226 @@
+"""``windlass chat``: a conversation in the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from windlass.cli.root import safe
+from windlass.cli.run import Usd
+
+if TYPE_CHECKING:
+    from windlass.cli.conversation import Conversation
+
+HELP = '''\
+/file PATH     send a file along (a pattern too); /file alone lists them, /file -PATH drops one
+/model NAME    ask another model from now on; /model alone says which
+/undo          take the last exchange back
+/retry         ask again what has no answer yet
+/save PATH     write the conversation to a new file
+/cost          what the conversation has cost
+/help          this
+/quit          leave (also Ctrl-D); go on later with: windlass chat --resume
+A line that ends with \\ goes on in the next; """ alone begins and ends a message of many lines.'''
+
+
+@click.command("chat")
+@click.argument("message", required=False)
+@click.option("--workspace", metavar="DIR", help="Where files are looked for. [default: this folder]")
+@click.option("--file", "files", metavar="PATH", multiple=True, help="Send a file along; may be repeated.")
+@click.option("--model", metavar="MODEL", help="Model or alias. [env: WINDLASS_MODEL]")
+@click.option(
+    "--resume",
+    metavar="RUN",
+    is_flag=False,
+    flag_value="last",
+    help="Go on with the conversation of a run. [without RUN: the last]",
+)
+@click.option("--budget", type=Usd(), metavar="USD", help="Never spend more than this on the conversation.")
+@click.option(
+    "--allow-unknown-price", is_flag=True, help="Call models whose price is unknown, budget or not."
+)
+def chat(message: str | None, **given: Any) -> None:
+    """Talk with a model, beginning with MESSAGE if there is one. Every answer is kept as a run.
+
+    \b
+    windlass chat --file src/cart.py
+    windlass chat --resume
+    """
+    from windlass.app import App
+    from windlass.cli.conversation import Conversation
+    from windlass.ids import generate_id
+    from windlass.inputs import workspace_folder
+
+    workspace, _ = workspace_folder(given["workspace"] or str(Path.cwd()), "chat")
+    budget = given["budget"]
+    options = {
+        "model": given["model"],
+        "budget": None if budget is None else str(budget),
+        "allow_unknown_price": given["allow_unknown_price"],
+        "yes": True,
+    }
+    app = App()
+    talk = Conversation(app, workspace, generate_id(), {k: v for k, v in options.items() if v is not None})
+    with asyncio.Runner() as runner:
+        try:
+            runner.run(_begin(talk, given))
+            Session(talk, runner).loop(message)
+        finally:
+            runner.run(app.close())
+
+
+async def _begin(talk: Conversation, given: dict[str, Any]) -> None:
+    if given["resume"]:
+        await talk.recall(given["resume"])
+    talk.app.check_models(talk.options)
+    for pattern in given["files"]:
+        talk.add_files(pattern)
+
+
+class Session:
+    """Reads lines, does commands, shows answers."""
+
+    def __init__(self, talk: Conversation, runner: asyncio.Runner) -> None:
+        self.talk = talk
+        self.runner = runner
+        self.interactive = sys.stdin.isatty()
+
+    def loop(self, first: str | None) -> None:
+        """Until the person leaves."""
+        from windlass.errors import WindlassError
+
+        self._history()
+        if self.interactive:
+            self._say(f"{self._model()} · /help for commands, Ctrl-D to leave")
+        for turn in self.talk.turns[-2:]:
+            self._say(f"> {turn.message}\n{turn.answer}")
+        if self.talk.unanswered is not None:
+            self._say("The last message has no answer yet; /retry asks again.")
+        message = first
+        while True:
+            if message is None:
+                message = self._read()
+            if message is None:
+                return
+            try:
+                if message.startswith("/"):
+                    if not self._command(message):
+                        return
+                elif message.strip():
+                    self._answer(self.talk.ask(message, self._show, self._say))
+            except WindlassError as error:
+                self._say(f"Error: {error}")
+            message = None
+
+    # -- talking --------------------------------------------------------------------------------
+
+    def _answer(self, asked: Any) -> None:
+        shown = len(self.talk.turns)
+        self._streamed = False
+        if self.runner.run(asked) and len(self.talk.turns) > shown:
+            print("" if self._streamed else safe(self.talk.turns[-1].answer), flush=True)
+
+    def _show(self, delta: str) -> None:
+        self._streamed = True
+        print(safe(delta), end="", flush=True)
+
+    def _say(self, sentence: str) -> None:
+        print(safe(sentence), file=sys.stderr, flush=True)
+
+    def _model(self) -> str:
+        return self.talk.app.models_for(self.talk.options).get("main").model_name
+
+    def _history(self) -> None:
+        if not self.interactive:
+            return
+        import atexit
+        import readline
+
+        place = self.talk.app.settings.data_dir / "chat_history"
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            readline.read_history_file(place)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            # The arrow keys then know this session only; nothing else depends on it.
+            self._say(f"Earlier lines cannot be read from {place}: {error.strerror}.")
+            return
+        readline.set_history_length(1000)
+        atexit.register(readline.write_history_file, place)
+
+    def _read(self) -> str | None:
+        """A whole message; None when the person leaves."""
+        lines: list[str] = []
+        block = False
+        while True:
+            try:
+                line = input(("… " if lines or block else "> ") if self.interactive else "")
+            except EOFError:
+                return "\n".join(lines) if lines else None
+            except KeyboardInterrupt:
+                # Takes back what was typed; leaving is Ctrl-D.
+                print(file=sys.stderr)
+                lines, block = [], False
+                continue
+            if line.strip() == '"""':
+                if block:
+                    return "\n".join(lines)
+                block = True
+            elif not block and line.endswith("\\"):
+                lines.append(line[:-1])
+            else:
+                lines.append(line)
+                if not block:
+                    return "\n".join(lines)
+
+    # -- commands -------------------------------------------------------------------------------
+
+    def _command(self, line: str) -> bool:
+        """Do a command; False when it is the last."""
+        name, _, rest = line[1:].strip().partition(" ")
+        rest = rest.strip()
+        talk = self.talk
+        if name in ("quit", "exit", "q"):
+            return False
+        if name == "help":
+            self._say(HELP)
+        elif name == "file":
+            self._file(rest)
+        elif name == "model":
+            if rest:
+                talk.use_model(rest)
+            self._say(f"Model: {self._model()}")
+        elif name == "undo":
+            self._say(f"Taken back: {talk.undo().message.splitlines()[0][:80]}")
+        elif name == "retry":
+            if talk.unanswered is None:
+                self._say("Every message has its answer.")
+            else:
+                self._answer(talk.go_on(self._show, self._say))
+        elif name == "save":
+            if not rest:
+                self._say("Name the file: /save PATH")
+            else:
+                talk.save(Path(rest).expanduser())
+                self._say(f"Saved to {rest}")
+        elif name == "cost":
+            spent = "cost unknown" if talk.spent is None else f"${talk.spent:.4f}"
+            self._say(f"{len(talk.turns)} exchanges · {talk.tokens:,} tokens · {spent}")
+        else:
+            self._say(
+                f"No command is called /{name}; /help lists them. Begin a message with a space to send a slash."
+            )
+        return True
+
+    def _file(self, rest: str) -> None:
+        if rest.startswith("-"):
+            self.talk.drop_file(rest[1:].strip())
+        elif rest:
+            self._say("Sent along: " + ", ".join(self.talk.add_files(rest)))
+            return
+        self._say("Files: " + (", ".join([*self.talk.files, *self.talk.texts]) or "none"))
