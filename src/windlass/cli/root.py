@@ -15,8 +15,9 @@ from windlass.errors import WindlassError
 
 #: Commands in the order of the help page: where they are, and what the page says of them.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("windlass.cli.run:run", "Start a run: coding, …"),
+    "run": ("windlass.cli.run:run", "Start a run: coding, chat, write, auto, …"),
     "demo": ("windlass.cli.demo:demo", "See a whole run without a model (about 10 s)."),
+    "chat": ("windlass.cli.chat:chat", "Talk with a model; every answer is kept."),
     "resume": ("windlass.cli.resume:resume", "Go on with a run that was interrupted or waits."),
     "runs": ("windlass.cli.runs:runs", "List runs and look into them."),
     "diff": ("windlass.cli.files:diff", "Show what a run changed."),
