@@ -159,11 +159,23 @@ async def test_quick_cases_do_not_decide_before_slow_ones():
     task = asyncio.create_task(soon())
     found = await compare(OLD, NEW, CASES[:40], run_case, MemoryBook(), side_by_side=40)
     await task
+    assert found.ended == "all cases"
     assert (found.comparison.decision, found.comparison.only_new, found.comparison.only_old) == (
         "not enough",
         20,
         20,
     )
+
+
+async def test_what_was_running_may_undo_a_decision():
+    async def run_case(text, case):
+        new_is_better = int(case.id) < 7
+        if not new_is_better:
+            await asyncio.sleep(0.02)
+        return CaseResult("pass" if (text == "better") == new_is_better else "fail")
+
+    found = await compare(OLD, NEW, CASES[:20], run_case, MemoryBook(), side_by_side=12)
+    assert (found.ended, found.ran, found.comparison.decision) == ("all cases", 40, "not enough")
 
 
 async def test_cost_cap():

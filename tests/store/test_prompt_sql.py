@@ -37,6 +37,14 @@ def test_db_then_cache_then_db_again_when_somebody_else_switched(two):
     assert mine.resolve("p", "text").source == "cache"
 
 
+def test_a_run_keeps_its_version_after_a_restart(two):
+    mine, other = two
+    assert mine.resolve("p", "text", run_id="r").version_no == 1
+    mine.use("p", mine.add("p", "other"))
+    again = other.resolve("p", "text", run_id="r")
+    assert (again.version_no, again.content, again.source) == (1, "text", "db")
+
+
 def test_a_switch_by_the_same_store_is_seen_too(store):
     store.resolve("p", "text")
     store.use("p", store.add("p", "other"))

@@ -127,11 +127,10 @@ async def compare(
     try:
         while True:
             # Only an unbroken run of cases from the first decides when to stop: were quick answers
-            # counted first, slow failures would come too late to matter.
-            if until_decided and now(True).decision != "not enough":
-                ended = "decided"
-                break
-            while not exhausted and len(running) < side_by_side:
+            # counted first, slow failures would come too late to matter. What is running then is waited
+            # for, because it is paid for, and may undo the decision.
+            settled = until_decided and now(True).decision != "not enough"
+            while not settled and not exhausted and len(running) < side_by_side:
                 if not work.affordable(len(running) + 1):
                     ended, exhausted = "budget", True
                     break
@@ -141,6 +140,7 @@ async def compare(
                     break
                 running.add(asyncio.create_task(work.run(case)))
             if not running:
+                ended = "decided" if settled else ended
                 break
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -150,10 +150,6 @@ async def compare(
                     ended, exhausted = "budget", True
             if on_progress is not None:
                 on_progress(now(False))
-        # What was paid for is waited for and kept.
-        for outcome in await asyncio.gather(*running, return_exceptions=True):
-            if isinstance(outcome, BaseException) and not isinstance(outcome, BudgetExceeded):
-                raise outcome
     finally:
         for task in running:
             task.cancel()
