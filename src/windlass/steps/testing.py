@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from windlass.errors import ReplyError, StepFailed
-from windlass.prompt import PromptTemplate, PromptTemplateVariable
+from windlass.prompt import PromptTemplate, PromptTemplateVariable, VariableSource
 from windlass.replies import parse_reply
 from windlass.step import BaseStep, StepContext
 from windlass.steps.context import FILE_FORMAT, CodingState, show_files
@@ -80,7 +80,10 @@ class RepairStep(BaseStep):
     name = "repair"
     title = "Repair"
     description = "Change the files so that the tests pass"
-    variables = tuple(PromptTemplateVariable(n) for n in ("requirement", "tests", "files", "failure"))
+    variables = (
+        PromptTemplateVariable("requirement", VariableSource.USER_INPUT),
+        *(PromptTemplateVariable(n) for n in ("tests", "files", "failure")),
+    )
     prompt_variables = variables
     prompt_template = PromptTemplate(REPAIR_PROMPT, variables)
     default_prompt = REPAIR_PROMPT

@@ -140,3 +140,19 @@ class SqlResultBook:
                     updated_at=utc_now(),
                 )
             )
+
+
+def concluded(database: Database, name: str) -> list[Comparison]:
+    """What the comparisons of a prompt's versions said last, oldest first. NotFound for an unknown prompt."""
+    with database.reading() as connection:
+        prompt_sql.get_prompt(connection, name)
+        query = (
+            select(PromptExperimentModel.evidence)
+            .where(
+                PromptExperimentModel.prompt_name == name,
+                PromptExperimentModel.kind == "offline",
+                PromptExperimentModel.evidence.is_not(None),
+            )
+            .order_by(PromptExperimentModel.updated_at)
+        )
+        return [Comparison.from_json(evidence) for evidence in connection.scalars(query) if evidence]
