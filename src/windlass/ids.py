@@ -64,4 +64,6 @@ def derived_id(*parts: str) -> str:
 
 def sha256_hex(text: str | bytes) -> str:
     """SHA-256 of a text (as UTF-8) or bytes, in hex."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text).hexdigest()
+    return hashlib.sha256(
+        text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    ).hexdigest()
