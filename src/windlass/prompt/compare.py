@@ -117,8 +117,8 @@ async def compare(
         raise InputError(f"Version {old.version_no} cannot be compared with itself.")
     work = _Work(old, new, cases, run_case, book, budget_micro, await asyncio.to_thread(book.results))
 
-    def now(decided: bool) -> Comparison:
-        return work.comparison(alpha, min_discordant, cost_cap, in_order_only=decided)
+    def now() -> Comparison:
+        return work.comparison(alpha, min_discordant, cost_cap)
 
     running: set[asyncio.Task[None]] = set()
     waiting = iter([case for case in cases if work.missing(case)])
@@ -126,10 +126,10 @@ async def compare(
     exhausted = False
     try:
         while True:
-            # Only an unbroken run of cases from the first decides when to stop: were quick answers
-            # counted first, slow failures would come too late to matter. What is running then is waited
-            # for, because it is paid for, and may undo the decision.
-            settled = until_decided and now(True).decision != "not enough"
+            # What is running when it is decided is waited for, because it is paid for, and may undo the
+            # decision. So it always rests on the cases in their order: were quick answers counted alone,
+            # slow failures would come too late to matter.
+            settled = until_decided and now().decision != "not enough"
             while not settled and not exhausted and len(running) < side_by_side:
                 if not work.affordable(len(running) + 1):
                     ended, exhausted = "budget", True
@@ -149,12 +149,12 @@ async def compare(
                 except BudgetExceeded:
                     ended, exhausted = "budget", True
             if on_progress is not None:
-                on_progress(now(False))
+                on_progress(now())
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-    comparison = now(False)
+    comparison = now()
     await asyncio.to_thread(book.conclude, comparison)
     return Compared(comparison, ended, work.ran, work.spent)
 
@@ -211,17 +211,13 @@ class _Work:
         result = self.results.get((case.id, version.version_no))
         return None if result is None or result.outcome == "error" else result.outcome == "pass"
 
-    def comparison(
-        self, alpha: float, min_discordant: int, cost_cap: float | None, *, in_order_only: bool
-    ) -> Comparison:
+    def comparison(self, alpha: float, min_discordant: int, cost_cap: float | None) -> Comparison:
         old, new = self.versions
         pairs: list[tuple[bool, bool]] = []
         for case in self.cases:
             before, after = self._answer(case, old), self._answer(case, new)
             if before is not None and after is not None:
                 pairs.append((before, after))
-            elif in_order_only and not self._erred(case):
-                break
         return Comparison(
             old=self._tally(old),
             new=self._tally(new),
@@ -233,10 +229,6 @@ class _Work:
             min_discordant=min_discordant,
             cost_cap=cost_cap,
         )
-
-    def _erred(self, case: Case) -> bool:
-        found = [self.results.get((case.id, version.version_no)) for version in self.versions]
-        return None not in found and any(result and result.outcome == "error" for result in found)
 
     def _tally(self, version: VersionedPrompt) -> Tally:
         mine = [self.results.get((case.id, version.version_no)) for case in self.cases]
