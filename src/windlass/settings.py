@@ -65,6 +65,21 @@ class S3Settings(pydantic.BaseModel):
     region: str | None = None
 
 
+class ServerSettings(pydantic.BaseModel):
+    """How ``windlass serve`` is run; its options win over these."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = pydantic.Field(default=8765, ge=1, le=65535)
+    #: A token of one's own, at least 16 characters, instead of a new one at each start.
+    token: str | None = None
+    #: Names besides localhost that the server may be called by.
+    allowed_hosts: tuple[str, ...] = ()
+    #: Runs that it works on at a time.
+    runs: int = pydantic.Field(default=4, ge=1, le=1000)
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Environment variables (``WINDLASS_…``) win over ``windlass.toml``."""
 
@@ -94,6 +109,7 @@ class Settings(BaseSettings):
     #: A file that gets a JSON line for each thing that happens in a run: no prompt, no reply, no key.
     log: Path | None = None
     s3: S3Settings = S3Settings()
+    server: ServerSettings = ServerSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "undo": ("windlass.cli.files:undo", "Put files back to what they were before a run."),
     "redo": ("windlass.cli.files:redo", "Take the last undo back."),
     "prompts": ("windlass.cli.prompts:prompts", "Versions of prompts: look, edit, switch, compare."),
+    "serve": ("windlass.cli.serve:serve", "Watch and steer runs in the browser."),
     "models": ("windlass.cli.models:models", "List models, roles, prices and what is missing."),
     "doctor": ("windlass.cli.doctor:doctor", "Check database, sandbox, models and disk."),
     "db": ("windlass.cli.db:db", "Look after the database."),

@@ -1,0 +1,1 @@
+"""The server: runs in the browser, over HTTP and Socket.IO. Needs the extra ``server``."""

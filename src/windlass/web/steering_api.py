@@ -1,0 +1,62 @@
+"""The API's routes that steer a run: go on, cancel, fork, answer, take changes back and forth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from windlass import history
+from windlass.effects import Answer
+from windlass.owners import owner_name
+from windlass.web import schemas, starting
+from windlass.web.runs_api import RunPath, services_of, the_run
+
+router = APIRouter(prefix="/api/runs/{run_id}")
+
+
+@router.post("/resume", response_model=schemas.RunRef)
+async def resume(request: Request, run_id: RunPath, body: schemas.Resume) -> dict[str, Any]:
+    """Go on with a run that was interrupted, failed or was cancelled, or that waited and has its answer."""
+    services = services_of(request)
+    record = await the_run(services, run_id)
+    changes: dict[str, Any] = {}
+    if body.budget is not None:
+        changes["budget"] = starting.money(body.budget)
+    if body.max_repairs is not None:
+        changes["max_repairs"] = body.max_repairs
+    await services.app.prepare_resume(record.run_id, changes=changes)
+    services.crew.start(run_id)
+    return {"run_id": run_id}
+
+
+@router.post("/answer", response_model=schemas.RunRef)
+async def answer(request: Request, run_id: RunPath, body: schemas.AnswerGate) -> dict[str, Any]:
+    """Answer what a run waits for; it goes on then."""
+    services = services_of(request)
+    await the_run(services, run_id)
+    await services.app.answer(run_id, Answer(body.action, body.text))
+    services.crew.start(run_id)
+    return {"run_id": run_id}
+
+
+@router.post("/undo", response_model=list[schemas.Changed])
+async def undo(request: Request, run_id: RunPath, body: schemas.Undo) -> list[dict[str, Any]]:
+    """Put the files that a run changed back to what they were before it: all of them, or only ``paths``."""
+    services = services_of(request)
+    record = await the_run(services, run_id)
+    workspace = await services.app.workspace(record)
+    changes = await history.undo(
+        services.app.journal, record, workspace, owner_name(), paths=body.paths, force=body.force
+    )
+    return [{"path": change.path, "change": change.kind} for change in changes]
+
+
+@router.post("/redo", response_model=list[schemas.Changed])
+async def redo(request: Request, run_id: RunPath, body: schemas.Redo) -> list[dict[str, Any]]:
+    """Take the last undo back."""
+    services = services_of(request)
+    record = await the_run(services, run_id)
+    workspace = await services.app.workspace(record)
+    changes = await history.redo(services.app.journal, record, workspace, owner_name(), force=body.force)
+    return [{"path": change.path, "change": change.kind} for change in changes]
