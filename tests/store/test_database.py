@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from tests.support.processes import together
 from windlass.errors import ConfigError, NotFound, StoreBusy, StoreError, StoreTooNew
-from windlass.store import migrate, prompt_models, runs  # noqa: F401  (the tables the metadata must know)
+from windlass.store import fleet, migrate, prompt_models, runs  # noqa: F401  (the tables the metadata must know)
 from windlass.store.base import Base, BaseRepository, Database
 from windlass.store.prompt_models import PromptContentModel, PromptSwitchModel, PromptVersionModel
 from windlass.store.prompts import SqlPromptStore
