@@ -168,20 +168,32 @@ class App:
         self, workflow: str, title: str, workspace: str, options: Mapping[str, Any]
     ) -> RunRecord:
         """Keep a new run, not begun. Raises InputError for an unknown workflow or options it cannot use."""
+        record = await self.new_record(workflow, title, workspace, options)
+        await self.journal.create_run(record)
+        return record
+
+    async def new_record(
+        self,
+        workflow: str,
+        title: str,
+        workspace: str,
+        options: Mapping[str, Any],
+        *,
+        run_id: str | None = None,
+    ) -> RunRecord:
+        """A checked run that is not kept yet; raises like :meth:`create_run`."""
         if workflow not in WORKFLOWS:
             raise InputError(f"No workflow is called {workflow!r}; known: {', '.join(WORKFLOWS)}.")
         check = getattr(importlib.import_module(WORKFLOWS[workflow]), "check_options", None)
         if check is not None:
             options = await check(options, self.journal)
-        record = RunRecord(
-            run_id=generate_id(),
+        return RunRecord(
+            run_id=run_id or generate_id(),
             workflow=workflow,
             title=" ".join(title.split())[:200],
             workspace=workspace,
             options=dict(options),
         )
-        await self.journal.create_run(record)
-        return record
 
     async def execute(
         self,
