@@ -123,7 +123,10 @@ class RefineStep(BaseStep):
     name = "refine"
     title = "Refine"
     description = "Let a person approve, answer or edit"
-    variables = tuple(PromptTemplateVariable(n) for n in ("requirement", "criteria", "questions", "answers"))
+    variables = (
+        PromptTemplateVariable("requirement", VariableSource.USER_INPUT),
+        *(PromptTemplateVariable(n) for n in ("criteria", "questions", "answers")),
+    )
     prompt_variables = variables
     prompt_template = PromptTemplate(REFINE_PROMPT, variables)
     default_prompt = REFINE_PROMPT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from windlass.prompt import PromptTemplate, PromptTemplateVariable
+from windlass.prompt import PromptTemplate, PromptTemplateVariable, VariableSource
 from windlass.step import BaseStep, StepContext
 from windlass.steps.context import CodingState, plan_text
 from windlass.steps.testing import count
@@ -30,7 +30,11 @@ class SummaryStep(BaseStep):
     name = "summary"
     title = "Summary"
     description = "State what was done and what was run"
-    variables = tuple(PromptTemplateVariable(n) for n in ("requirement", "plan", "facts"))
+    variables = (
+        PromptTemplateVariable("requirement", VariableSource.USER_INPUT),
+        PromptTemplateVariable("plan"),
+        PromptTemplateVariable("facts"),
+    )
     prompt_variables = variables
     prompt_template = PromptTemplate(SUMMARY_PROMPT, variables)
     default_prompt = SUMMARY_PROMPT
