@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from windlass.app import App
 from windlass.effects import StopSignal
@@ -29,6 +30,7 @@ Done = Callable[[RunRecord | None, str | None], Awaitable[None]]
 class _Job:
     stop: StopSignal
     task: asyncio.Task[None] | None = None
+    running: bool = False
 
 
 @dataclass
@@ -59,16 +61,27 @@ class Crew:
         self._jobs[run_id] = job
         job.task = asyncio.create_task(self._work(run_id, job, done))
 
-    def stop(self, run_id: str, *, now: bool = False) -> bool:
-        """Cancel a run of this process: calls under way finish first, or with ``now`` are cut off. False: not here."""
+    async def cancel(self, run_id: str, *, now: bool = False) -> RunRecord:
+        """End a run as Cancelled, or ask the process that works on it to: calls under way finish first, or with
+        ``now`` are cut off. Raises NotFound, and JournalError for a run that has ended."""
         job = self._jobs.get(run_id)
-        if job is None:
-            return False
-        job.stop.cancel = True
-        job.stop.requested = True
-        if now and job.task is not None:
+        if job is not None and job.task is not None:
+            job.stop.cancel = True
+            job.stop.requested = True
+            if job.running and not now:
+                return await self.app.journal.get_run(run_id)
             job.task.cancel()
-        return True
+            await asyncio.gather(job.task, return_exceptions=True)
+        record = await self.app.cancel(run_id, now=now)
+        await self.feed.look(run_id)
+        return record
+
+    async def go_on(self, run_id: str, changes: Mapping[str, Any] | None = None) -> None:
+        """Take a run up again that stopped short, as this server's own. Raises what App.prepare_resume raises."""
+        if run_id in self._jobs:
+            raise RunOwnedElsewhere(f"Run {run_id} is being worked on by this server.")
+        await self.app.prepare_resume(run_id, changes={STARTED_BY: SERVER, **(changes or {})})
+        self.start(run_id)
 
     async def _work(self, run_id: str, job: _Job, done: Done | None) -> None:
         record, wrong = None, None
@@ -76,6 +89,7 @@ class Crew:
             async with self._free:
                 if job.stop.requested:
                     return
+                job.running = True
                 self.feed.begin_local(run_id)
                 record = await self.app.execute(
                     run_id, listeners=[self.feed.on_event, *self.listeners], stop=job.stop

@@ -121,6 +121,11 @@ class Feed:
             if text
         ]
 
+    async def look(self, run_id: str) -> None:
+        """Pass on what is new of a run that this process has just changed without working on it."""
+        for event in await self.journal.events(run_id, since=self._last.get(run_id, 0)):
+            self.on_event(event)
+
     async def passed_on(self) -> None:
         """Return when everything that was said before has been passed on."""
         await self._queue.join()
@@ -200,13 +205,11 @@ class Feed:
             if event.run_id in self._streams:
                 self._streams[event.run_id].texts.pop(path or "", None)
             return Event("text_reset", event.run_id, {"run_id": event.run_id, **event.payload})
-        if (
-            event.name == UPDATE_WORKFLOW_STEP
-            and "status" in event.payload
-            and event.payload["status"] != "streaming"
-        ):
-            if event.run_id in self._streams:
-                self._streams[event.run_id].texts.pop(path or "", None)
+        turned = (
+            event.name == UPDATE_WORKFLOW_STEP and event.payload.get("status", "streaming") != "streaming"
+        )
+        if turned and event.run_id in self._streams:
+            self._streams[event.run_id].texts.pop(path or "", None)
         if event.name == "run_status" and event.payload["status"] != "Started":
             self._streams.pop(event.run_id, None)
         return event

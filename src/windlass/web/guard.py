@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
@@ -71,7 +71,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = [pair for pair in scope["headers"] if not _is_forwarding(pair[0])]
-        scope = {**scope, "headers": headers}
+        scope = {**scope, "headers": headers, "windlass.abort": abort_of(send)}
         named = _Headers(headers)
         try:
             self._check_host(named)
@@ -149,6 +149,13 @@ class _Headers:
         if len(values) > 1:
             raise Refused(400, f"The header {name} came twice.")
         return values[0].strip() if values else None
+
+
+def abort_of(send: Send) -> Callable[[], None]:
+    """Ends the connection under a request at once, whatever is still unsent: closing it in order would wait for a
+    client that does not read. Works with uvicorn, whose ``send`` belongs to the connection's protocol."""
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    return transport.abort if transport is not None else lambda: None
 
 
 def _is_forwarding(name: bytes) -> bool:

@@ -12,8 +12,10 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs
 
 import socketio
+from starlette.types import Receive, Scope, Send
 
 from windlass.errors import NotFound, WindlassError
 from windlass.events import Event
@@ -29,6 +31,7 @@ NAMESPACE = "/"
 
 @dataclass
 class _Client:
+    eio_sid: str
     watched: set[str] = field(default_factory=set)
 
 
@@ -46,7 +49,9 @@ class Live:
             logger=False,
             engineio_logger=False,
         )
-        self.asgi = socketio.ASGIApp(self.sio)
+        self._asgi = socketio.ASGIApp(self.sio)
+        #: How to end a websocket at once, by its Engine.IO id once it has one.
+        self._aborts: dict[str, Callable[[], None]] = {}
         self._clients: dict[str, _Client] = {}
         self._closing: set[asyncio.Future[None]] = set()
         self._asked = Rate(burst=60, per_second=10)
@@ -57,6 +62,15 @@ class Live:
         self.sio.on("unsubscribe", self._guarded(self._unsubscribe))
         self.sio.on("start_stream", self._start_stream)
         services.feed.add_sink(self.deliver)
+
+    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application under ``/socket.io``."""
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        eio_sid = query.get("sid", [""])[0]
+        if scope["type"] == "websocket" and eio_sid:
+            # A connection that began with polling and goes on as a websocket.
+            self._aborts[eio_sid] = scope["windlass.abort"]
+        await self._asgi(scope, receive, send)
 
     @property
     def connections(self) -> int:
@@ -83,12 +97,17 @@ class Live:
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
         if len(self._clients) >= MAX_SOCKETS:
             raise socketio.exceptions.ConnectionRefusedError("This server has too many open connections.")
-        self._clients[sid] = _Client()
+        self._clients[sid] = _Client(self.sio.manager.eio_sid_from_sid(sid, NAMESPACE))
+        scope = environ["asgi.scope"]
+        if scope["type"] == "websocket":
+            self._aborts[self._clients[sid].eio_sid] = scope["windlass.abort"]
 
     async def _disconnect(self, sid: str, reason: str = "") -> None:
         client = self._clients.pop(sid, None)
-        for run_id in client.watched if client is not None else ():
-            self.services.feed.unwatch(run_id)
+        if client is not None:
+            self._aborts.pop(client.eio_sid, None)
+            for run_id in client.watched:
+                self.services.feed.unwatch(run_id)
 
     def _guarded(
         self, handler: Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any]]]
@@ -184,15 +203,17 @@ class Live:
         for room in rooms:
             for eio_sid in self._members(room).values():
                 socket = self.sio.eio.sockets.get(eio_sid)
-                if socket is not None and _is_behind(socket.queue):
+                if socket is not None and not socket.closed and _is_behind(socket.queue):
                     self.services.metrics.add("windlass_slow_clients_total")
-                    self._abort(socket)
+                    self._abort(eio_sid, socket)
 
-    def _abort(self, socket: Any) -> None:
-        """Forget what waits for the client and close its connection without waiting for it to read."""
+    def _abort(self, eio_sid: str, socket: Any) -> None:
+        """Forget what waits for the client and end its connection without waiting for it to read."""
         while not socket.queue.empty():
             socket.queue.get_nowait()
             socket.queue.task_done()
+        if eio_sid in self._aborts:
+            self._aborts[eio_sid]()
         socket.queue.put_nowait(None)
         task = asyncio.ensure_future(socket.close(wait=False, abort=True))
         self._closing.add(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from windlass.errors import ConfigError, InputError
 from windlass.web.access import SHORTEST_TOKEN
@@ -62,6 +64,33 @@ def open_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
+class Connection(HttpToolsProtocol):
+    """A connection that is closed when no whole request header comes on it in time: thousands that ask nothing must not
+    keep others out."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody has connected."""
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(IDLE, transport.abort)
+
+    def on_headers_complete(self) -> None:
+        """A request's header is whole; between requests uvicorn itself looks at the clock."""
+        self._calm()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        self._calm()
+        super().connection_lost(exc)
+
+    def _calm(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+
 class Process(uvicorn.Server):
     """A uvicorn server that ends as a run of the command line does: the first signal lets calls under way finish, the
     second cuts them off."""
@@ -78,6 +107,7 @@ class Process(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 lifespan="on",
+                http=Connection,
                 ws="websockets-sansio",
                 ws_per_message_deflate=False,
                 ws_max_size=MAX_BODY,

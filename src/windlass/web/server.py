@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -38,6 +39,9 @@ from windlass.web.live import Live
 from windlass.web.metrics import Metrics
 from windlass.web.page import page_router
 from windlass.web.services import Services
+
+if TYPE_CHECKING:
+    from windlass.web.notes import Notes
 
 #: The built page.
 STATIC = Path(__file__).with_name("static")
@@ -96,6 +100,7 @@ class WebServer:
             cookie=self.services.cookie,
         )
         self.asgi: ASGIApp = self.guard
+        self.notes: Notes | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def launch_url(self) -> str:
@@ -125,6 +130,12 @@ class WebServer:
     @asynccontextmanager
     async def _life(self, _api: FastAPI) -> AsyncIterator[None]:
         self._loop = asyncio.get_running_loop()
+        if not self.app.database.is_sqlite:
+            from windlass.web.notes import Notes
+
+            self.notes = Notes(self.app.database, self.feed)
+            self.feed.note = self.notes.send
+            await self.notes.open()
         await self.feed.start()
         await self.crew.open(take_up=self.options.take_up)
         try:
@@ -134,6 +145,8 @@ class WebServer:
             await self.crew.close()
             await self.feed.close()
             await self.live.close()
+            if self.notes is not None:
+                await self.notes.close()
 
     def _api(self) -> FastAPI:
         api = FastAPI(

@@ -10,6 +10,7 @@ from windlass import history
 from windlass.effects import Answer
 from windlass.owners import owner_name
 from windlass.web import schemas, starting
+from windlass.web.crew import SERVER, STARTED_BY
 from windlass.web.runs_api import RunPath, services_of, the_run
 
 router = APIRouter(prefix="/api/runs/{run_id}")
@@ -25,9 +26,31 @@ async def resume(request: Request, run_id: RunPath, body: schemas.Resume) -> dic
         changes["budget"] = starting.money(body.budget)
     if body.max_repairs is not None:
         changes["max_repairs"] = body.max_repairs
-    await services.app.prepare_resume(record.run_id, changes=changes)
-    services.crew.start(run_id)
+    await services.crew.go_on(record.run_id, changes)
     return {"run_id": run_id}
+
+
+@router.post("/cancel", response_model=schemas.RunRef)
+async def cancel(request: Request, run_id: RunPath, body: schemas.Cancel) -> dict[str, Any]:
+    """End a run: calls under way finish and are kept, or with ``now`` are cut off."""
+    services = services_of(request)
+    await the_run(services, run_id)
+    await services.crew.cancel(run_id, now=body.now)
+    return {"run_id": run_id}
+
+
+@router.post("/fork", response_model=schemas.RunRef, status_code=201)
+async def fork(request: Request, run_id: RunPath, body: schemas.Fork) -> dict[str, Any]:
+    """A new run that keeps what this one did before the step ``from``, and does the rest anew."""
+    services = services_of(request)
+    record = await the_run(services, run_id)
+    changes: dict[str, Any] = {STARTED_BY: SERVER}
+    if body.model is not None:
+        changes["model"] = body.model
+    services.app.check_models({**record.options, **changes})
+    new = await services.app.fork(run_id, body.from_, changes=changes)
+    services.crew.start(new.run_id)
+    return {"run_id": new.run_id}
 
 
 @router.post("/answer", response_model=schemas.RunRef)
@@ -36,7 +59,7 @@ async def answer(request: Request, run_id: RunPath, body: schemas.AnswerGate) ->
     services = services_of(request)
     await the_run(services, run_id)
     await services.app.answer(run_id, Answer(body.action, body.text))
-    services.crew.start(run_id)
+    await services.crew.go_on(run_id)
     return {"run_id": run_id}
 
 
