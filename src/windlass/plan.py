@@ -178,7 +178,9 @@ class EventLog:
             self._update(path, {"response": step.response})
 
     def file_name(self, path: str, file_name: str) -> None:
-        """The file that a step is about."""
+        """The file that a step under way is about; left out where the step ended in an earlier session."""
+        if self._steps[path].status in STEP_ENDS:
+            return
         self._update(path, {"file_name": file_name})
 
     def _update(self, path: str, payload: Mapping[str, Any]) -> None:

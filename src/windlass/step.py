@@ -14,6 +14,7 @@ from windlass.effects import Answer, Effects, Interrupted, Question, Rendered, W
 from windlass.errors import ReplyError, StepFailed, WindlassError
 from windlass.events import STEP_ENDS, StepStatus
 from windlass.ids import derived_id
+from windlass.journal import EntryState
 from windlass.llm.base import Message, Reply
 from windlass.plan import PlanStep
 from windlass.prompt import PromptTemplate, PromptVersioningMixin, Resolved
@@ -70,6 +71,13 @@ class StepContext(Generic[StateT]):
         self._counts[kind] = number + 1
         return f"{self.record_at or self.path}/{kind}[{number}]"
 
+    def _recorded_next(self, kind: str) -> bool:
+        """Whether the next effect of this kind was done before this process took the run up."""
+        entry = self.effects.journal.last(
+            f"{self.record_at or self.path}/{kind}[{self._counts.get(kind, 0)}]"
+        )
+        return entry is not None and entry.state is EntryState.DONE
+
     # -- models ---------------------------------------------------------------------------------
 
     async def render(self, step: HasPrompt, **values: Any) -> Rendered:
@@ -102,21 +110,31 @@ class StepContext(Generic[StateT]):
         self, prompt: Rendered, read: Callable[[str], ResultT], *, role: str = "main", what: str
     ) -> ResultT:
         """What ``read`` makes of the reply. A ValueError from it goes back to the model as a correction,
-        at most twice; then StepFailed, naming ``what`` was wanted."""
-        more: list[Message] = []
-        for attempt in range(MAX_CORRECTIONS + 1):
-            reply = await self.ask(prompt, role=role, more=more)
-            try:
-                return read(reply.text)
-            except ValueError as error:
-                if attempt == MAX_CORRECTIONS:
-                    raise StepFailed(
-                        f"The model gave no usable {what} after {attempt + 1} tries: {error}"
-                    ) from error
-                correction = error.correction if isinstance(error, ReplyError) else str(error)
-                self.effects.log.notice(f"{self.path}: reply refused, asking again: {error}", path=self.path)
+        at most twice; then StepFailed, naming ``what`` was wanted.
+
+        A run that goes on after such a failure finds the refused replies in its journal, and asks afresh.
+        """
+        while True:
+            more: list[Message] = []
+            fresh = False
+            for attempt in range(MAX_CORRECTIONS + 1):
+                asked_now = not self._recorded_next("model")
+                fresh = fresh or asked_now
+                reply = await self.ask(prompt, role=role, more=more)
+                try:
+                    return read(reply.text)
+                except ValueError as error:
+                    refused = error
+                correction = refused.correction if isinstance(refused, ReplyError) else str(refused)
+                if asked_now and attempt < MAX_CORRECTIONS:
+                    self.effects.log.notice(
+                        f"{self.path}: reply refused, asking again: {refused}", path=self.path
+                    )
                 more += [Message("assistant", reply.text), Message("user", correction)]
-        raise AssertionError("unreachable")
+            if fresh:
+                raise StepFailed(
+                    f"The model gave no usable {what} after {MAX_CORRECTIONS + 1} tries: {refused}"
+                ) from refused
 
     async def ask_typed(
         self, prompt: Rendered, model: type[ModelT], *, role: str = "main", what: str
