@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 
 from windlass import steps, workflows
 from windlass.prompt import PromptStore
@@ -18,7 +19,7 @@ def shipped_steps() -> list[type[BaseStep]]:
     found: dict[str, type[BaseStep]] = {}
 
     def walk(cls: type) -> None:
-        subclasses: list[type[BaseStep]] = cls.__subclasses__()
+        subclasses: Sequence[type[BaseStep]] = cls.__subclasses__()
         for sub in subclasses:
             if sub.__module__.startswith("windlass.") and not getattr(sub, "__abstractmethods__", None):
                 found[f"{sub.__module__}.{sub.__qualname__}"] = sub
