@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("windlass.cli.control:cancel", "End a run, wherever it runs."),
     "fork": ("windlass.cli.control:fork", "Do a run's work anew from one of its steps on."),
     "answer": ("windlass.cli.control:answer", "Answer what a run waits for."),
+    "batch": ("windlass.cli.batch:batch", "Do many items, each an ordinary run."),
     "runs": ("windlass.cli.runs:runs", "List runs and look into them."),
     "diff": ("windlass.cli.files:diff", "Show what a run changed."),
     "undo": ("windlass.cli.files:undo", "Put files back to what they were before a run."),
