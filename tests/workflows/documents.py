@@ -118,7 +118,7 @@ def model_of(**given: Answer) -> ScriptedLLM:
 
 
 def engine(
-    folder: Path, model: BaseLLMIntegration, key: str, message: str = "Do it.", **options: Any
+    folder: Path, model: BaseLLMIntegration, key: str, /, message: str = "Do it.", **options: Any
 ) -> Engine:
     """A run of a workflow with these options, checked as the command line's are."""
     given = check(key, {"message": message, **options})
