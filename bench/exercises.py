@@ -161,7 +161,9 @@ class AnswersLikeAModel:
             self._check_prompt(request, path)
             return self._file(path, self._next(path, again), again)
         if step.startswith("testing_step.repair["):
-            self.check()
+            if not again:
+                # A refused reply wrote nothing, so what it meant is not there.
+                self.check()
             self.repairs = max(self.repairs, int(step.rpartition("[")[2].rstrip("]")))
             path = self.exercise.core
             return self._file(path, self._next(path, again), again, edits=self.number % 3 != 0)
