@@ -24,7 +24,7 @@ from windlass.llm.base import BaseLLMIntegration, Price
 from windlass.llm.config import ModelConfig, Timeouts
 from windlass.llm.registry import LLMIntegrationRegistry
 from windlass.logs import RunLog
-from windlass.owners import is_interrupted, owner_name, take
+from windlass.owners import is_interrupted, is_owned, owner_name, take
 from windlass.pinning import used_prompts
 from windlass.plan import EventLog
 from windlass.prompt import PromptStore
@@ -38,6 +38,7 @@ from windlass.workspace import Workspace, WorkspaceSetting, open_workspace
 if TYPE_CHECKING:
     from windlass.llm.policy import Asker
     from windlass.store.base import Database
+    from windlass.store.cleanup import Collected
 
 #: Workflows by the name people type. Each module has ``build(record) -> StepWorkflow``, and may have ``async
 #: check_options(options, journal) -> options``, which refuses or completes what a new run was asked for.
@@ -50,6 +51,9 @@ WORKFLOWS: Mapping[str, str] = {
     "auto": "windlass.workflows.auto",
     "trial": "windlass.workflows.trial",
 }
+
+#: A run in one of these goes on only when a person says so.
+ENDED = (WorkflowStatus.Success, WorkflowStatus.Failure, WorkflowStatus.Cancelled)
 
 NO_MODEL = (
     "No model is set. Set one with --model or WINDLASS_MODEL (such as openai:gpt-5-mini, with OPENAI_API_KEY), or try "
@@ -151,6 +155,33 @@ class App:
         """The runs that were begun, have not ended and that nobody works on, oldest first."""
         started = await self.journal.list_runs(limit=10_000, status=[WorkflowStatus.Started])
         return [record for record in reversed(started) if is_interrupted(record)]
+
+    async def forgettable(self, *, keep_days: float) -> list[RunRecord]:
+        """The runs that :meth:`forget_old` would forget, oldest first."""
+        protected = await self._evidence()
+        before = time.time() - keep_days * 86_400
+        ended = await self.journal.list_runs(limit=1_000_000, status=ENDED)
+        return [
+            record
+            for record in reversed(ended)
+            if (record.finished_at or record.updated_at) < before
+            and record.run_id not in protected
+            and not is_owned(record)
+        ]
+
+    async def forget_old(self, *, keep_days: float) -> Collected:
+        """Forget runs that ended more than ``keep_days`` ago, and contents nobody needs; what went.
+
+        Never a run that waits, can go on by itself, is owned, or that evidence rests on.
+        """
+        from windlass.store.journal import SqlJournal
+
+        return await SqlJournal(self.database).gc(keep_days=keep_days, protected=await self._evidence())
+
+    async def _evidence(self) -> set[str]:
+        from windlass.store.evidence_runs import runs_with_evidence
+
+        return await asyncio.to_thread(runs_with_evidence, self.database)
 
     def budget_for(self, options: Mapping[str, Any], spent: Decimal, *, run_id: str = "") -> Budget:
         """The caps of a run: its own (the option, else the setting), and those it shares: the day's, and in ``options``

@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from windlass.errors import JournalError, NotFound
+from windlass.errors import JournalError, NotFound, WorkspaceConflict
 from windlass.events import SEND_WORKFLOW, Event, WorkflowStatus
-from windlass.history import net_changes, undone
+from windlass.history import undone
 from windlass.ids import generate_id
 from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord
 from windlass.owners import is_owned, owner_name, take
@@ -96,21 +96,38 @@ async def fork(
 
 
 async def bring_files(journal: Journal, run_id: str, workspace: Workspace) -> list[str]:
-    """Make the files that a fork's kept entries wrote be in its own workspace; their names.
+    """Make the files that a fork's kept entries read or wrote be in its own workspace, as those left them; their names.
 
-    Raises WorkspaceConflict, having written nothing, where such a file is there with other content.
+    Raises WorkspaceConflict, having written nothing, where such a file is there with content the run never saw.
     """
     wanted = []
-    for change in net_changes(await journal.entries(run_id)):
-        after = None if change.after is None else await journal.get_blob(change.after)
-        version = await workspace.read(change.path)
-        before = None
-        if version is not None:
-            # Whatever is there must be what the run itself began with, or what it left.
-            before = None if change.before is None else await journal.get_blob(change.before)
-        wanted.append(Change(change.path, before, after, change.mode))
+    for name, versions in _versions(await journal.entries(run_id)).items():
+        there = await workspace.read(name)
+        if there is not None and there.sha256 not in versions:
+            raise WorkspaceConflict(
+                f"{name} is in the new workspace with other content than run {run_id} knows; nothing was written. Name "
+                "an empty folder with --workspace."
+            )
+        last = versions[-1]
+        after = None if last is None else await journal.get_blob(last)
+        before = None if there is None else there.data
+        wanted.append(Change(name, before, after, None if there is None else there.mode))
     await workspace.apply(wanted)
     return [change.path for change in wanted]
+
+
+def _versions(entries: Sequence[Entry]) -> dict[str, list[str | None]]:
+    """Every content (SHA-256, None = no such file) that the run saw or made of each file, oldest first."""
+    found: dict[str, list[str | None]] = {}
+    for entry in entries:
+        if entry.state is not EntryState.DONE:
+            continue
+        if entry.kind == "read" and isinstance(entry.request, str):
+            found.setdefault(entry.request, []).append(entry.result)
+        elif entry.kind == "write":
+            for row in entry.result:
+                found.setdefault(row["path"], []).extend([row["before"], row["after"]])
+    return found
 
 
 def entries_before(entries: Sequence[Entry], events: Sequence[Event], step: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -46,6 +47,24 @@ def run() -> None:
     """
 
 
+def _keep_log_file(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    from windlass.cli.session import LOG_FILE
+
+    if value is not None:
+        ctx.meta[LOG_FILE] = value.absolute()
+
+
+#: Where a command that works on a run writes its log; the session looks it up by itself.
+log_option = click.option(
+    "--log-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    expose_value=False,
+    callback=_keep_log_file,
+    help="Append a JSON line for each thing that happens, without prompts or replies. [env: WINDLASS_LOG]",
+)
+
+
 def common_options(command: Any) -> Any:
     """The options that every workflow has."""
     for option in reversed(
@@ -75,6 +94,7 @@ def common_options(command: Any) -> Any:
             click.option("--yes", "-y", is_flag=True, help="Go on without asking."),
             click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end."),
             click.option("--quiet", "-q", is_flag=True, help="Print only the outcome."),
+            log_option,
         ]
     ):
         command = option(command)

@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from windlass.cli.common import console, print_json, when, with_app
+from windlass.cli.maintenance import export, gc
 from windlass.cli.root import safe
 
 if TYPE_CHECKING:
     from windlass.app import App
+    from windlass.journal import RunRecord
 
 
 @click.group()
 def runs() -> None:
     """List runs and look into them."""
+
+
+runs.add_command(export)
+runs.add_command(gc)
 
 
 @runs.command("list")
@@ -34,6 +40,7 @@ def list_runs(limit: int, status: tuple[str, ...], search: str | None, as_json: 
     from rich.table import Table
     from rich.text import Text
 
+    from windlass.cli.session import offer_interrupted
     from windlass.errors import InputError
     from windlass.events import WorkflowStatus
     from windlass.report import display_status
@@ -45,7 +52,12 @@ def list_runs(limit: int, status: tuple[str, ...], search: str | None, as_json: 
                 f"No status is called {word!r}; known: {', '.join(s.value for s in WorkflowStatus)}."
             )
     wanted = [known[word.lower()] for word in status] or None
-    found = with_app(lambda app: app.journal.list_runs(limit=limit, status=wanted, search=search))
+
+    async def collect(app: App) -> tuple[list[RunRecord], int]:
+        listed = await app.journal.list_runs(limit=limit, status=wanted, search=search)
+        return listed, 0 if as_json else len(await app.interrupted())
+
+    found, interrupted = with_app(collect)
     if as_json:
         print_json(
             [
@@ -80,6 +92,7 @@ def list_runs(limit: int, status: tuple[str, ...], search: str | None, as_json: 
             Text(safe(r.title)[:80]),
         )
     console().print(table)
+    offer_interrupted(console(), interrupted)
 
 
 @runs.command("show")

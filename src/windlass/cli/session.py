@@ -6,17 +6,27 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import rich_click as click
 
 from windlass.cli.root import fail
 from windlass.cli.view import Outline, RunView, make_view
 from windlass.errors import WindlassError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from windlass.app import App
+
+    #: Makes a run ready with the process's parts; its id.
+    Prepare = Callable[[App], Awaitable[str]]
+
+#: Where the ``--log-file`` option leaves its value.
+LOG_FILE = "windlass.log_file"
 
 #: Exit codes by the run's status.
 EXIT_CODES = {"Success": 0, "Failure": 1, "Waiting": 3, "Started": 130, "Pending": 130, "Cancelled": 130}
@@ -53,6 +63,10 @@ def start_run(
             except OSError as error:
                 raise WindlassError(f"The folder {folder} cannot be made: {error.strerror}.") from None
         try:
+            if not (output.as_json or output.quiet):
+                cost = await app.estimate(workflow, options)
+                if cost is not None:
+                    view.note(cost)
             # A folder that stays empty goes again; a run that is resumed makes it anew.
             record = await app.create_run(workflow, title, workspace, {**options, "new_folder": new_folder})
             await app.workspace(record)
@@ -83,26 +97,53 @@ def resume_run(
     _follow(prepare, view, output, None)
 
 
+def follow(prepare: Prepare, title: str, output: Output) -> None:
+    """Run what ``prepare`` makes ready, follow it to its end and exit with its code."""
+    _follow(prepare, make_view(output.as_json, output.quiet, title, ()), output, None)
+
+
+def resume_all(output: Output, *, assume_yes: bool) -> None:
+    """Go on with every interrupted run, one after the other, and exit with the worst of their codes."""
+    from windlass.cli.common import print_json, with_app
+
+    runs = with_app(lambda app: app.interrupted())
+    results: list[dict[str, Any]] = []
+    worst = 0
+    for record in runs:
+        view = make_view(output.as_json, output.quiet, record.title, ())
+
+        async def prepare(app: App, run_id: str = record.run_id) -> str:
+            return await app.prepare_resume(run_id, assume_yes=assume_yes)
+
+        result, failure = _watch(prepare, view, {}, None, offer=False)
+        if failure is not None:
+            # One run that cannot go on must not keep the others from it.
+            result = {"run_id": record.run_id, "status": None, "error": str(failure)}
+            if not output.as_json:
+                view.note(str(failure))
+        elif result is not None and not output.as_json:
+            view.outcome(result)
+        code = 130 if result is None else EXIT_CODES.get(result["status"] or "Failure", 1)
+        worst = max(worst, code)
+        if result is not None:
+            results.append(result)
+        if code == 130:
+            break
+    if output.as_json:
+        print_json(results)
+    elif not runs:
+        make_view(False, output.quiet, "", ()).console.print("No run was interrupted.")
+    sys.exit(worst)
+
+
 def _follow(
-    prepare: Any,
+    prepare: Prepare,
     view: RunView,
     output: Output,
     settings: Mapping[str, Any] | None,
     made: Path | None = None,
 ) -> None:
-    view.start()
-    failure: WindlassError | None = None
-    result: dict[str, Any] | None = None
-    try:
-        result = asyncio.run(_session(prepare, view, settings or {}))
-    except WindlassError as error:
-        failure = error
-    except asyncio.CancelledError:
-        failure = None
-    finally:
-        view.stop()
-        if made is not None:
-            _remove_if_empty(made)
+    result, failure = _watch(prepare, view, settings or {}, made, offer=not (output.as_json or output.quiet))
     if failure is not None:
         if output.as_json:
             print(json.dumps({"run_id": view.run_id, "status": None, "error": str(failure)}))
@@ -113,7 +154,32 @@ def _follow(
         print(json.dumps(result, ensure_ascii=False, indent=None))
     else:
         view.outcome(result)
+        offer_interrupted(view.console, view.interrupted)
     sys.exit(EXIT_CODES.get(result["status"], 1))
+
+
+def _watch(
+    prepare: Prepare, view: RunView, settings: Mapping[str, Any], made: Path | None, *, offer: bool
+) -> tuple[dict[str, Any] | None, WindlassError | None]:
+    """What came of it: the run's report, or the error that kept it from running; neither when it was broken off."""
+    view.start()
+    try:
+        return asyncio.run(_session(prepare, view, settings, offer=offer)), None
+    except WindlassError as error:
+        return None, error
+    except asyncio.CancelledError:
+        return None, None
+    finally:
+        view.stop()
+        if made is not None:
+            _remove_if_empty(made)
+
+
+def offer_interrupted(console: Console, number: int) -> None:
+    """One dim line on a terminal when runs could go on."""
+    if number and console.is_terminal:
+        told = "1 run was" if number == 1 else f"{number} runs were"
+        console.print(f"{told} interrupted: windlass resume --all", style="dim")
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -124,14 +190,22 @@ def _remove_if_empty(folder: Path) -> None:
         return
 
 
-async def _session(prepare: Any, view: RunView, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _log_option() -> dict[str, Any]:
+    context = click.get_current_context(silent=True)
+    log = None if context is None else context.meta.get(LOG_FILE)
+    return {} if log is None else {"log": log}
+
+
+async def _session(
+    prepare: Prepare, view: RunView, settings: Mapping[str, Any], *, offer: bool
+) -> dict[str, Any]:
     # Imported here, behind the picture: a second of imports must not be a second of blank screen.
     from windlass.app import App
     from windlass.effects import StopSignal
     from windlass.report import run_report
     from windlass.settings import load_settings
 
-    app = App(load_settings(**settings))
+    app = App(load_settings(**settings, **_log_option()))
     stop = StopSignal()
     try:
         run_id = await prepare(app)
@@ -150,6 +224,8 @@ async def _session(prepare: Any, view: RunView, settings: Mapping[str, Any]) -> 
             await task
         except asyncio.CancelledError:
             view.note("Stopped at once; what had come of the running reply was kept.")
+        if offer and view.console.is_terminal:
+            view.interrupted = sum(record.run_id != run_id for record in await app.interrupted())
         return await run_report(app.journal, run_id)
     finally:
         await app.close()

@@ -66,6 +66,8 @@ class RunView:
     interactive: bool = False
     #: Whether streamed text is shown as it comes.
     watched: bool = False
+    #: How many other runs could go on; known at the end.
+    interrupted: int = 0
 
     def __post_init__(self) -> None:
         self.rows = {path: Row(path, name) for path, name in self.outline}
