@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,8 +105,8 @@ def calls_since(connection: Connection, since: float) -> list[CallRow]:
         .join(runs, runs.c.run_id == run_entries.c.run_id)
         .where(run_entries.c.kind == "model", run_entries.c.started_at >= since)
     )
-    rows = connection.execute(query).tuples()
-    return [CallRow(*row) for row in rows]
+    found: Iterable[Any] = connection.execute(query)
+    return [CallRow(*row) for row in found]
 
 
 def counts_by_status(connection: Connection) -> dict[str, int]:

@@ -22,6 +22,9 @@ SERVER = "server"
 #: Seconds between looks for runs that another server left behind.
 SWEEP_SECONDS = 15.0
 
+#: Seconds that a run is given to come to rest before somebody is told that it is not.
+SETTLE_SECONDS = 5.0
+
 #: Called with a run's record when this server lets go of it, or with the sentence of what went wrong.
 Done = Callable[[RunRecord | None, str | None], Awaitable[None]]
 
@@ -76,8 +79,16 @@ class Crew:
         await self.feed.look(run_id)
         return record
 
+    async def settled(self, run_id: str) -> None:
+        """Return when this server has let go of the run, or after a few seconds: who sees a question asked may answer
+        before the run has quite come to rest."""
+        job = self._jobs.get(run_id)
+        if job is not None and job.task is not None:
+            await asyncio.wait({job.task}, timeout=SETTLE_SECONDS)
+
     async def go_on(self, run_id: str, changes: Mapping[str, Any] | None = None) -> None:
         """Take a run up again that stopped short, as this server's own. Raises what App.prepare_resume raises."""
+        await self.settled(run_id)
         if run_id in self._jobs:
             raise RunOwnedElsewhere(f"Run {run_id} is being worked on by this server.")
         await self.app.prepare_resume(run_id, changes={STARTED_BY: SERVER, **(changes or {})})

@@ -58,6 +58,7 @@ async def answer(request: Request, run_id: RunPath, body: schemas.AnswerGate) ->
     """Answer what a run waits for; it goes on then."""
     services = services_of(request)
     await the_run(services, run_id)
+    await services.crew.settled(run_id)
     await services.app.answer(run_id, Answer(body.action, body.text))
     await services.crew.go_on(run_id)
     return {"run_id": run_id}
