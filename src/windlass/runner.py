@@ -6,15 +6,16 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
+from windlass.credit import outcome_of, usages_of
 from windlass.effects import Effects, StopSignal
 from windlass.errors import JournalMismatch, LeaseLost, StoreError, WindlassError
 from windlass.events import Event, Listener, WorkflowStatus
-from windlass.journal import Entry, EntryState, Journal, Lease, RunJournal, RunRecord
+from windlass.journal import EntryState, Journal, Lease, RunJournal, RunRecord
 from windlass.owners import owner_name, take
 from windlass.plan import EventLog
-from windlass.prompt import PromptStore, PromptUsage, Source
+from windlass.prompt import PromptStore
 from windlass.workflow import StepWorkflow
 
 #: How long a run stays owned without a sign of life, and how often its owner gives one (seconds).
@@ -114,7 +115,9 @@ class Runner:
         changes: dict[str, Any] = {"status": status, "summary": workflow.summary, "error": sentence}
         if status in _ENDED:
             changes["finished_at"] = time.time()
-            await self._credit(journal, status)
+            usages = await usages_of(journal)
+            outcome = outcome_of(status, failure)
+            await asyncio.to_thread(self.prompts.record_run, lease.run_id, usages, outcome)
         await self.journal.update_run(lease, **changes)
         log.run_status(status, summary=workflow.summary, error=sentence)
         await log.flush()
@@ -155,45 +158,6 @@ class Runner:
                     "worst case counts in the budget.",
                     unknown=mark,
                 )
-
-    async def _credit(self, journal: RunJournal, status: WorkflowStatus) -> None:
-        """Tell the prompt store which versions this run used, and how it ended."""
-        outcome = {
-            WorkflowStatus.Success: "pass",
-            WorkflowStatus.Failure: "fail",
-            WorkflowStatus.Cancelled: "cancelled",
-        }[status]
-        usages = []
-        for entry in journal.all.values():
-            if entry.kind == "model" and entry.state is EntryState.DONE and entry.template_sha256:
-                template = await self.journal.get_blob(entry.template_sha256)
-                usages.append(usage_of(entry, template.decode()))
-        await asyncio.to_thread(self._record_usages, usages, journal.lease.run_id, outcome)
-
-    def _record_usages(self, usages: list[PromptUsage], run_id: str, outcome: Any) -> None:
-        for usage in usages:
-            self.prompts.record_usage(usage)
-        self.prompts.record_outcome(run_id, outcome)
-
-
-def usage_of(entry: Entry, template: str) -> PromptUsage:
-    """What a finished model call tells the prompt store."""
-    took = None if entry.finished_at is None else int((entry.finished_at - entry.started_at) * 1000)
-    return PromptUsage(
-        run_id=entry.run_id,
-        step_path=entry.path.rpartition("/")[0],
-        call_path=entry.path,
-        prompt_name=entry.prompt_name or "",
-        version_no=entry.prompt_version,
-        template=template,
-        rendered=entry.request["messages"][0]["content"],
-        provenance=cast("Source", entry.provenance or "db"),
-        model=entry.model,
-        tokens_in=entry.input_tokens,
-        tokens_out=entry.output_tokens,
-        cost_micro=None if entry.cost_usd is None else int(entry.cost_usd * 1_000_000),
-        latency_ms=took,
-    )
 
 
 def _sentence(error: BaseException) -> str:

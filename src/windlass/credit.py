@@ -1,0 +1,58 @@
+"""What a run's end says about the prompt versions it used."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from windlass.errors import (
+    BudgetExceeded,
+    InputError,
+    ModelError,
+    SandboxError,
+    StoreError,
+    WorkspaceError,
+)
+from windlass.events import WorkflowStatus
+from windlass.journal import Entry, EntryState, RunJournal
+from windlass.prompt import Outcome, PromptUsage, Source
+
+#: Failures that say nothing about a prompt: the network, the money, the machine, what the person gave.
+_NOT_THE_PROMPT = (ModelError, BudgetExceeded, StoreError, SandboxError, WorkspaceError, InputError)
+
+
+def outcome_of(status: WorkflowStatus, failure: BaseException | None) -> Outcome:
+    """How a run that has ended counts for its prompts; infrastructure errors are counted apart."""
+    if status is WorkflowStatus.Success:
+        return "pass"
+    if status is WorkflowStatus.Cancelled:
+        return "cancelled"
+    return "error" if isinstance(failure, _NOT_THE_PROMPT) else "fail"
+
+
+async def usages_of(journal: RunJournal) -> list[PromptUsage]:
+    """Every finished model call of a run, with the exact texts before and after the values were put in."""
+    found = []
+    for entry in journal.all.values():
+        if entry.kind == "model" and entry.state is EntryState.DONE and entry.template_sha256:
+            template = await journal.journal.get_blob(entry.template_sha256)
+            found.append(_usage(entry, template.decode()))
+    return found
+
+
+def _usage(entry: Entry, template: str) -> PromptUsage:
+    took = None if entry.finished_at is None else int((entry.finished_at - entry.started_at) * 1000)
+    return PromptUsage(
+        run_id=entry.run_id,
+        step_path=entry.path.rpartition("/")[0],
+        call_path=entry.path,
+        prompt_name=entry.prompt_name or "",
+        version_no=entry.prompt_version,
+        template=template,
+        rendered=entry.request["messages"][0]["content"],
+        provenance=cast("Source", entry.provenance or "db"),
+        model=entry.model,
+        tokens_in=entry.input_tokens,
+        tokens_out=entry.output_tokens,
+        cost_micro=None if entry.cost_usd is None else int(entry.cost_usd * 1_000_000),
+        latency_ms=took,
+    )
