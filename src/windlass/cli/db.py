@@ -19,6 +19,11 @@ def upgrade() -> None:
 
     async def work(app: App) -> str:
         done = app.database.upgrade()
+        if not app.database.is_sqlite:
+            from windlass.queue.jobs import prepare_queue
+
+            with app.database.writing() as connection:
+                prepare_queue(connection)
         before, after = done
         if before == after:
             return f"{app.database.label} is up to date (schema {after})."
