@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "redo": ("windlass.cli.files:redo", "Take the last undo back."),
     "prompts": ("windlass.cli.prompts:prompts", "Versions of prompts: look, edit, switch, compare."),
     "serve": ("windlass.cli.serve:serve", "Watch and steer runs in the browser."),
+    "worker": ("windlass.cli.worker:worker", "Work on queued runs, here or on any machine."),
+    "workers": ("windlass.cli.worker:workers", "Show who works on queued runs."),
     "models": ("windlass.cli.models:models", "List models, roles, prices and what is missing."),
     "doctor": ("windlass.cli.doctor:doctor", "Check database, sandbox, models and disk."),
     "db": ("windlass.cli.db:db", "Look after the database."),
