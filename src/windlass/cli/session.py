@@ -51,7 +51,13 @@ def start_run(
     outline: Outline = (),
     settings: Mapping[str, Any] | None = None,
 ) -> None:
-    """Create a run, follow it to its end and exit with its code."""
+    """Create a run, follow it to its end and exit with its code; with ``--enqueue`` only queue it."""
+    from windlass.cli.enqueue import asked_place, enqueue_run
+
+    place = asked_place()
+    if place is not None:
+        enqueue_run(workflow, title, workspace, options, output, place, new_folder=new_folder)
+        return
     view = make_view(output.as_json, output.quiet, title, outline)
 
     async def prepare(app: App) -> str:
