@@ -8,6 +8,7 @@ from typing import Any
 
 import rich_click as click
 
+from windlass.cli.enqueue import queue_options
 from windlass.cli.root import LazyGroup
 
 
@@ -67,6 +68,7 @@ log_option = click.option(
 
 def common_options(command: Any) -> Any:
     """The options that every workflow has."""
+    command = queue_options(command)
     for option in reversed(
         [
             click.option(
