@@ -42,7 +42,7 @@ async def make_batch(
 
     ``options`` go to every run; ``budget`` (USD) is the cap of all of them together. Items get folders of their own
     below ``workspaces`` (a folder or ``s3://`` address; by default ``items`` in ``out``). ``also`` is done in the
-    transaction that keeps the runs. Raises InputError, naming the item, for what cannot be used; BudgetExceeded where a
+    transaction that keeps the runs: it leaves them to others. Raises InputError, naming the item, for what cannot be used; BudgetExceeded where a
     budget cannot be kept; then nothing is kept.
     """
     if workflow not in WORKFLOWS or workflow == "trial":
@@ -67,7 +67,7 @@ async def make_batch(
     async def one(item: Item) -> tuple[str, Mapping[str, Any], RunRecord]:
         async with limit:
             try:
-                run = await _run_for(app, item, workflow, base, common, batch_id)
+                run = await _run_for(app, item, workflow, base, common, batch_id, made_here=also is not None)
             except InputError as error:
                 raise InputError(f"Item {item.id!r}: {error}") from None
             return item.id, item.tags, run
@@ -96,10 +96,21 @@ def _text(budget: Any) -> str | None:
 
 
 async def _run_for(
-    app: App, item: Item, workflow: str, base: str, common: Mapping[str, Any], batch_id: str
+    app: App,
+    item: Item,
+    workflow: str,
+    base: str,
+    common: Mapping[str, Any],
+    batch_id: str,
+    *,
+    made_here: bool,
 ) -> RunRecord:
     workspace = item.workspace or f"{base.rstrip('/')}/{item.folder}"
     own: dict[str, Any] = {"new_folder": item.workspace is None and "://" not in workspace}
+    if made_here and own["new_folder"]:
+        # Somebody else will work there, and must not begin in an empty folder where this one cannot be seen.
+        _make_folder(Path(workspace))
+        own["new_folder"] = False
     if workflow == "coding":
         own |= _coding(item)
     else:

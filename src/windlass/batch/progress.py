@@ -62,6 +62,8 @@ class Progress:
     running: dict[str, Running] = field(default_factory=dict)
     failures: list[Ended] = field(default_factory=list)
     spent: Decimal = Decimal(0)
+    #: Items that ended with calls whose cost is not known.
+    unknown: int = 0
     stopping: bool = False
     clock: Callable[[], float] = time.monotonic
     started: float = 0.0
@@ -109,6 +111,7 @@ class Progress:
         """An item ended."""
         self.running.pop(item.item_id, None)
         self.ended[word(item)] += 1
+        self.unknown += item.cost_usd is None
         if word(item) == "Failure":
             self.failures.append(item)
 

@@ -32,6 +32,8 @@ def figures(rows: Sequence[Row]) -> list[tuple[str, str]]:
     known = sum((Decimal(str(u["cost_usd"])) for u in usage if u["cost_usd"] is not None), Decimal(0))
     unknown = sum(u["cost_usd"] is None for u in usage)
     cost = usd(known) + (f" and {unknown} items whose cost is not wholly known" if unknown else "")
+    if unknown and not known:
+        cost = usd(None)
     found = [
         ("Items", f"{len(rows):,}"),
         ("Outcomes", ", ".join(f"{number:,} {status}" for status, number in counts.most_common())),

@@ -16,7 +16,7 @@ from windlass.batch.progress import Ended, Progress, Running
 from windlass.effects import StopSignal
 from windlass.errors import NotFound, WindlassError
 from windlass.events import Event, WorkflowStatus
-from windlass.report import run_report
+from windlass.report import report
 from windlass.store.batches import Batch, BatchStore, ItemState
 
 OnChange = Callable[[Progress], None]
@@ -112,6 +112,11 @@ class BatchWork:
         if self._failure is not None:
             raise self._failure
 
+    async def wanted(self) -> list[ItemState]:
+        """The items that this session would work on."""
+        items = await BatchStore(self.app.database).items(self.batch.batch_id)
+        return [item for item in items if self._wanted(item)]
+
     def _wanted(self, item: ItemState) -> bool:
         if item.status is None or item.status is WorkflowStatus.Success:
             return False
@@ -188,19 +193,24 @@ def _money(usd: float | None) -> Decimal | None:
 
 async def item_result(app: App, item: ItemState, *, wrong: str | None = None) -> ItemResult:
     """An item as its run stands now. ``wrong`` is why it could not be worked on."""
-    report = await run_report(app.journal, item.run_id)
-    if wrong is not None and report["error"] is None:
-        report["error"] = wrong
-    return ItemResult(item.item_id, item.tags, report, await _seconds(app, item.run_id))
+    record = await app.journal.get_run(item.run_id)
+    events = await app.journal.events(item.run_id)
+    said = report(record, await app.journal.entries(item.run_id), events)
+    if wrong is not None and said["error"] is None:
+        said["error"] = wrong
+    return ItemResult(item.item_id, item.tags, said, seconds_worked(events))
 
 
-async def _seconds(app: App, run_id: str) -> float | None:
-    """From a run's first event to its end; None for one that has not ended."""
-    record = await app.journal.get_run(run_id)
-    events = await app.journal.events(run_id, limit=1)
-    if record.finished_at is None or not events:
-        return None
-    return round(record.finished_at - events[0].at, 3)
+def seconds_worked(events: Sequence[Event]) -> float | None:
+    """How long a run was worked on, all sessions together; None for one that was never begun."""
+    total, began, last = 0.0, None, 0.0
+    for event in events:
+        if event.name == "run_status" and event.payload["status"] == WorkflowStatus.Started.value:
+            # A session that was killed ends with the last thing it said.
+            total += 0.0 if began is None else last - began
+            began = event.at
+        last = event.at
+    return None if began is None else round(total + last - began, 3)
 
 
 async def all_results(

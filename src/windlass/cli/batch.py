@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from windlass.cli.enqueue import asked_place, queue_options
 from windlass.cli.run import Usd
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from windlass.batch.items import Item
     from windlass.batch.work import BatchWork
     from windlass.cli.batch_view import BatchView
+    from windlass.queue.jobs import Place
+    from windlass.store.batches import Batch
 
 
 class _Starting(click.RichGroup):
@@ -81,6 +84,7 @@ _QUIET = click.option("--quiet", "-q", is_flag=True, help="Print only the outcom
 )
 @click.option("--test-command", metavar="COMMAND", help="Run tests with this instead of pytest.")
 @click.option("--title", metavar="TEXT", help="A name for the report.")
+@queue_options
 @_JSON
 @_QUIET
 def start(items: str | None, **given: Any) -> None:
@@ -105,21 +109,24 @@ def start(items: str | None, **given: Any) -> None:
         "concurrency": given["concurrency"] or 4,
     }
 
-    async def prepare(app: App, view: BatchView) -> BatchWork:
+    async def make(app: App, also: Any = None) -> Batch:
         from windlass.batch.making import make_batch
+
+        title = given["title"] or (Path(items).name if items else ", ".join(given["each"]))
+        folder, places = Path(given["out"]), given["workspaces"]
+        return await make_batch(
+            app, found, workflow, folder, options, workspaces=places, title=title, also=also
+        )
+
+    async def prepare(app: App, view: BatchView) -> BatchWork:
         from windlass.batch.work import BatchWork
 
-        made = await make_batch(
-            app,
-            found,
-            workflow,
-            Path(given["out"]),
-            options,
-            workspaces=given["workspaces"],
-            title=given["title"] or (Path(items).name if items else ", ".join(given["each"])),
-        )
-        return BatchWork(app, made, options["concurrency"], on_change=view.on_change)
+        return BatchWork(app, await make(app), options["concurrency"], on_change=view.on_change)
 
+    place = asked_place()
+    if place is not None:
+        _enqueue(make, place, as_json=given["as_json"])
+        return
     _follow(prepare, quiet=given["quiet"], as_json=given["as_json"])
 
 
@@ -142,6 +149,7 @@ def _items(path: str | None, given: dict[str, Any]) -> list[Item]:
 
 
 @batch.command("resume")
+@queue_options
 @click.argument("batch_id", metavar="BATCH")
 @click.option("--only-failures", is_flag=True, help="Only items that failed.")
 @_CONCURRENCY
@@ -153,6 +161,10 @@ def resume(batch_id: str, **given: Any) -> None:
 
     Nothing that was paid for is asked again. --budget sets a new cap for the whole batch, what it has cost included.
     """
+    place = asked_place()
+    if place is not None:
+        _enqueue_again(batch_id, place, given)
+        return
 
     async def prepare(app: App, view: BatchView) -> BatchWork:
         from windlass.batch.api import resumed
@@ -217,6 +229,55 @@ def write_report(batch_id: str) -> None:
     console().print(with_app(work), soft_wrap=True)
 
 
+def _enqueue(make: Any, place: Place, *, as_json: bool) -> None:
+    from windlass.cli.common import with_app
+
+    async def work(app: App) -> Batch:
+        from windlass.queue import require_queue
+        from windlass.queue.jobs import enqueue_runs
+
+        require_queue(app.database)
+        made: Batch = await make(
+            app, lambda connection, runs: enqueue_runs(connection, [run.run_id for run in runs], place)
+        )
+        return made
+
+    _say_queued(with_app(work), place, as_json=as_json)
+
+
+def _enqueue_again(batch_id: str, place: Place, given: dict[str, Any]) -> None:
+    from windlass.cli.common import with_app
+
+    async def work(app: App) -> Batch:
+        from windlass.batch.api import resumed
+        from windlass.queue import enqueue
+
+        wanted = {name: given[name] for name in ("only_failures", "concurrency", "budget")}
+        again = await resumed(app, batch_id, **wanted)
+        items = await again.wanted()
+        for item in items:
+            if again.changes:
+                await app.prepare_resume(item.run_id, changes=again.changes)
+        await enqueue(app, [item.run_id for item in items], place)
+        return again.batch
+
+    _say_queued(with_app(work), place, as_json=given["as_json"])
+
+
+def _say_queued(made: Batch, place: Place, *, as_json: bool) -> None:
+    import json
+
+    from windlass.cli.common import console
+
+    if as_json:
+        print(json.dumps({"batch_id": made.batch_id, "queue": place.queue, "out": made.out}))
+        return
+    console().print(
+        f"Batch {made.batch_id} is queued in {place.queue}. See how it stands with: windlass batch report {made.batch_id}",
+        soft_wrap=True,
+    )
+
+
 def _follow(prepare: Any, *, quiet: bool, as_json: bool) -> None:
     import asyncio
     import json
@@ -273,6 +334,7 @@ async def _session(prepare: Any, view: BatchView) -> dict[str, Any]:
             "items": progress.total,
             "counts": dict(progress.counts),
             "cost_usd": str(progress.cost),
+            "unknown_cost_items": progress.unknown,
             "out": work.batch.out,
             "interrupted": bool(asked),
             "stopped": progress.stopping,
