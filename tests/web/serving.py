@@ -68,6 +68,8 @@ class Served:
 
     def stop(self) -> None:
         """As a signal does it: calls under way finish; returns when the process would be gone."""
+        if not self._thread.is_alive():
+            return
         self.process.handle_exit(15, None)
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive(), "the server did not stop"

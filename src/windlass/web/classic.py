@@ -36,6 +36,8 @@ def read(given: Any) -> dict[str, Any]:
     if workflow == "coding":
         options |= {name: asked[name] for name in ("model",) if asked.get(name)}
     else:
+        # Named here too, so that a model nobody knows is refused before there is a run.
+        options |= {"model": asked[name] for name in ("model",) if asked.get(name)}
         options |= {"tags": {name: value for name, value in tags.items() if plain(str(name)) != "workflow"}}
         options["context"] = messages
     return {

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
+from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -55,13 +56,23 @@ class Refused(Exception):
 
 
 class Guard:
-    """ASGI middleware; must be the outermost. ``hosts`` are host names without ports."""
+    """ASGI middleware; must be the outermost. ``hosts`` are host names without ports; ``is_open`` says whether a
+    Socket.IO session, by its secret id, was begun by somebody known: clients send no credentials after that."""
 
-    def __init__(self, app: ASGIApp, access: Access, *, hosts: Iterable[str], cookie: str) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        access: Access,
+        *,
+        hosts: Iterable[str],
+        cookie: str,
+        is_open: Callable[[str], bool] = lambda sid: False,
+    ) -> None:
         self.app = app
         self.access = access
         self.hosts = frozenset(host.lower() for host in hosts)
         self.cookie = cookie
+        self.is_open = is_open
         self.requests = Rate(burst=300, per_second=100)
         self.failures = Rate(burst=20, per_second=1)
 
@@ -104,7 +115,7 @@ class Guard:
         reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
         if reads and (path in OPEN_PATHS or not path.startswith(GUARDED)):
             return
-        caller = self._caller(headers)
+        caller = self._caller(headers) or self._session(scope)
         if caller is None:
             if not self.failures.allows("all"):
                 raise Refused(429, "Too many requests without a valid token; wait a minute.")
@@ -118,6 +129,13 @@ class Guard:
             kind = (headers.one("content-type") or "").partition(";")[0].strip().lower()
             if kind != "application/json":
                 raise Refused(415, "Send application/json.")
+
+    def _session(self, scope: Scope) -> str | None:
+        """The Socket.IO session that a request goes on with."""
+        if not scope["path"].startswith("/socket.io/"):
+            return None
+        sid = parse_qs(scope["query_string"].decode("latin-1")).get("sid", [""])[0]
+        return sid if sid and self.is_open(sid) else None
 
     def _caller(self, headers: _Headers) -> str | None:
         """Who asks, as a short text; None for nobody that is known."""

@@ -173,6 +173,7 @@ class Live:
             record = await starting.create(self.services.app, self.services.roots, **wanted)
         except WindlassError as error:
             await self.sio.emit("error", {"error": str(error)}, to=sid)
+            await self.sio.emit("stream_end", {"status": "Failure"}, to=sid)
             return {"error": str(error)}
         run_id = record.run_id
         if sid in self._clients and run_id not in self._clients[sid].watched:

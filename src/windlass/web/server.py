@@ -98,6 +98,7 @@ class WebServer:
             self.services.access,
             hosts=(*LOOPBACK, *options.allowed_hosts),
             cookie=self.services.cookie,
+            is_open=lambda sid: sid in self.live.sio.eio.sockets,
         )
         self.asgi: ASGIApp = self.guard
         self.notes: Notes | None = None
