@@ -132,13 +132,17 @@ class Bench:
         """A folder for one trial: a home, the workspace with its files."""
         with tempfile.TemporaryDirectory(dir=self.folder, prefix="trial-") as made:
             folder = Path(made)
-            shutil.copytree(self._home, folder / "home")
-            workspace = folder / "work"
-            workspace.mkdir()
-            for name, text in self.scenario.files.items():
-                (workspace / name).parent.mkdir(parents=True, exist_ok=True)
-                (workspace / name).write_text(text)
+            self.fill(folder)
             yield Place(self, folder)
+
+    def fill(self, folder: Path) -> None:
+        """Make a place's home and workspace."""
+        shutil.copytree(self._home, folder / "home")
+        workspace = folder / "work"
+        workspace.mkdir()
+        for name, text in self.scenario.files.items():
+            (workspace / name).parent.mkdir(parents=True, exist_ok=True)
+            (workspace / name).write_text(text)
 
     def measure(self) -> None:
         """Run once without a kill: the files it must come to, how many boundaries, how long. Raises on failure."""
@@ -175,14 +179,20 @@ class Bench:
                 last = place.run().wait()
             else:
                 last = first
+                cut_off: set[Row] = set()
                 for seconds in [*again, None] if trial.hit else []:
+                    if place.status() == "Success":
+                        # Killed in its last moments: all is done, and kept.
+                        last = place.command("runs", "show", "last", "--json").wait()
+                        break
                     before = place.requests()
                     done = {row.path for row in place.entries() if row.state == "done"}
-                    trial.unknown += sum(r.kind == "model" and r.state == "claimed" for r in place.entries())
+                    cut_off |= {r for r in place.entries() if r.kind == "model" and r.state == "claimed"}
                     last = self._killed(place.command("resume", "last", "--yes", "--json"), seconds)
                     _check_repeats(trial, place, before, done)
                     if seconds is not None and last.code != -signal.SIGKILL:
                         break
+                trial.unknown = len(cut_off)
             self._check_end(trial, place, last)
         return trial
 
@@ -281,6 +291,10 @@ class Place:
     def entries_exist(self) -> bool:
         """Whether the run was kept."""
         return bool(self._rows("SELECT 1 FROM runs"))
+
+    def status(self) -> str:
+        """The newest run's status."""
+        return str(self._rows("SELECT status FROM runs ORDER BY run_id DESC LIMIT 1")[0][0])
 
     def entries(self) -> list[Row]:
         """The journal's entries."""

@@ -27,6 +27,8 @@ def fenced(path: str, text: str) -> str:
     return f"{path}\n```python\n{text}```\n"
 
 
+_SLOWLY = {"seconds_per_chunk": 0.25, "chunk": 8}
+
 SLUG_WORK = Scenario(
     "slug",
     ["run", "coding", "A function slugify(text) that joins the words of a text with dashes"],
@@ -39,5 +41,15 @@ SLUG_WORK = Scenario(
         {"step": "implementation_step[slug.py]", "text": fenced("slug.py", WRONG_SLUG)},
         {"step": "testing_step.repair*", "text": fenced("slug.py", SLUG)},
         {"step": "summary_step", "text": "slugify(text) joins the words of a text with dashes."},
+    ],
+)
+
+#: The same, but one reply takes about four seconds: long enough to do something meanwhile.
+SLOW_WORK = Scenario(
+    "slow slug",
+    SLUG_WORK.arguments,
+    [
+        {**answer, **(_SLOWLY if answer["step"] == "implementation_step[slug.py]" else {})}
+        for answer in SLUG_WORK.answers
     ],
 )

@@ -66,6 +66,12 @@ class Ended:
         value: dict[str, Any] = json.loads(self.out)
         return value
 
+    @property
+    def listed(self) -> list[dict[str, Any]]:
+        """The JSON list it printed."""
+        value: list[dict[str, Any]] = json.loads(self.out)
+        return value
+
 
 class Child:
     """One command under way."""
