@@ -13,7 +13,10 @@ from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord, 
 from windlass.owners import take
 from windlass.workspace import Change, Workspace
 
-_KINDS = ("write", "undo", "redo")
+#: What takes the other back.
+_OPPOSITE = {"undo": "redo", "redo": "undo"}
+#: Claimed and not settled: its process ended while it was under way, or it is under way.
+_BROKEN_OFF = (EntryState.CLAIMED, EntryState.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,35 @@ class NetChange:
 
 def net_changes(entries: Sequence[Entry], paths: Sequence[str] = ()) -> list[NetChange]:
     """The files that differ from what they were before the run, by path. NotFound for a path it never touched."""
+    return _net(_done(entries), paths)
+
+
+def undone(entries: Sequence[Entry]) -> list[Entry]:
+    """The undos of a run that were not redone, oldest first; one that was broken off counts."""
+    return _undone(_done(entries, "redo"))
+
+
+def _done(entries: Sequence[Entry], coming: str | None = None) -> list[Entry]:
+    """The writes, undos and redos that count as done when ``coming`` is the next one.
+
+    An undo that was broken off counts once a redo follows it, and the other way round: the second one puts back
+    whatever the first had come to. Followed by its own kind, it is simply done again.
+    """
+    kept: list[Entry] = []
+    following = coming
+    for entry in reversed(entries):
+        reversible = entry.kind in _OPPOSITE
+        put_back = reversible and entry.state in _BROKEN_OFF and following == _OPPOSITE[entry.kind]
+        if (entry.kind == "write" or reversible) and (entry.state is EntryState.DONE or put_back):
+            kept.append(entry)
+            following = entry.kind if reversible else following
+    return kept[::-1]
+
+
+def _net(done: Sequence[Entry], paths: Sequence[str]) -> list[NetChange]:
     found: dict[str, NetChange] = {}
-    for entry in entries:
-        if entry.kind not in _KINDS or entry.state is not EntryState.DONE:
-            continue
-        for row in entry.result:
+    for entry in done:
+        for row in _rows(entry):
             known = found.get(row["path"])
             before = row["before"] if known is None else known.before
             mode = row.get("mode") if known is None else known.mode
@@ -48,17 +75,21 @@ def net_changes(entries: Sequence[Entry], paths: Sequence[str] = ()) -> list[Net
         if path not in found:
             touched = ", ".join(sorted(found)) or "no file"
             raise NotFound(f"The run did not change {path!r}; it changed {touched}.")
-    chosen = [found[path] for path in sorted(paths or found)]
+    chosen = [found[path] for path in sorted(set(paths) or found)]
     return [change for change in chosen if change.before != change.after]
 
 
-def undone(entries: Sequence[Entry]) -> list[Entry]:
-    """The undos of a run that were not redone, oldest first."""
+def _rows(entry: Entry) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = entry.result if entry.state is EntryState.DONE else entry.request
+    return rows
+
+
+def _undone(done: Sequence[Entry]) -> list[Entry]:
     stack: list[Entry] = []
-    for entry in entries:
-        if entry.state is EntryState.DONE and entry.kind == "undo":
+    for entry in done:
+        if entry.kind == "undo":
             stack.append(entry)
-        elif entry.state is EntryState.DONE and entry.kind == "redo" and stack:
+        elif entry.kind == "redo" and stack:
             stack.pop()
     return stack
 
@@ -80,9 +111,11 @@ def unified(path: str, before: bytes | None, after: bytes | None) -> str:
         new = "" if after is None else after.decode()
     except UnicodeDecodeError:
         return f"Binary file {path} differs\n"
+    if not old and not new:
+        return f"Empty file {path} {'created' if before is None else 'deleted'}\n"
     lines = difflib.unified_diff(
-        old.splitlines(keepends=True),
-        new.splitlines(keepends=True),
+        _lines(old),
+        _lines(new),
         "/dev/null" if before is None else f"a/{path}",
         "/dev/null" if after is None else f"b/{path}",
     )
@@ -91,9 +124,15 @@ def unified(path: str, before: bytes | None, after: bytes | None) -> str:
     )
 
 
+def _lines(text: str) -> list[str]:
+    # Only these end a line in a diff; str.splitlines also splits at form feeds and Unicode separators.
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
 def counts(diff: str) -> tuple[int, int]:
-    """Lines added and removed in a unified diff."""
-    body = [line for line in diff.splitlines() if not line.startswith(("+++", "---"))]
+    """Lines added and removed in a unified diff of one file."""
+    # The two heading lines look like changes; a removed line "-- x" looks like a heading.
+    body = diff.split("\n")[2:]
     return sum(line.startswith("+") for line in body), sum(line.startswith("-") for line in body)
 
 
@@ -112,12 +151,30 @@ async def undo(
     (unless ``force``), RunOwnedElsewhere while the run is under way, JournalError when there is nothing to undo.
     """
     entries = await journal.entries(record.run_id)
-    changes = net_changes(entries, paths)
+    changes = await _still_there(workspace, entries, paths)
     if not changes:
         raise JournalError(f"Run {record.run_id} has no change to undo.")
     back = [NetChange(c.path, c.after, c.before, c.mode) for c in changes]
     await _apply(journal, record, workspace, owner, "undo", back, force)
     return back
+
+
+async def _still_there(
+    workspace: Workspace, entries: Sequence[Entry], paths: Sequence[str]
+) -> list[NetChange]:
+    """What there is to take back, with the writes that a killed run may have made without keeping that it did."""
+    done = _done(entries, "undo")
+    open_writes = [e for e in entries if e.kind == "write" and e.state in _BROKEN_OFF]
+    if not open_writes:
+        return _net(done, paths)
+    chosen = []
+    for change in _net([e for e in entries if e in open_writes or e in done], paths):
+        if any(row["path"] == change.path for entry in open_writes for row in _rows(entry)):
+            version = await workspace.read(change.path)
+            if (None if version is None else version.sha256) == change.before:
+                continue
+        chosen.append(change)
+    return chosen
 
 
 async def redo(
@@ -127,7 +184,7 @@ async def redo(
     stack = undone(await journal.entries(record.run_id))
     if not stack:
         raise JournalError(f"Run {record.run_id} has no undo to take back.")
-    rows = stack[-1].result
+    rows = _rows(stack[-1])
     changes = [NetChange(r["path"], r["after"], r["before"], r.get("mode")) for r in rows]
     await _apply(journal, record, workspace, owner, "redo", changes, force)
     return changes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -12,6 +14,8 @@ from windlass.cli.root import safe
 
 if TYPE_CHECKING:
     from windlass.app import App
+
+_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 
 
 @click.command("diff")
@@ -64,12 +68,18 @@ def diff(run: str, paths: tuple[str, ...], stat: bool, no_pager: bool, as_json: 
             f"{sum(r['removed'] for r in found)} removed"
         )
     else:
+        if not out.is_terminal:
+            # As it is, so that `git apply` and `patch` take it; on a terminal nothing may drive the terminal.
+            click.echo("".join(row["diff"] for row in found), nl=False)
+            return
         text = Text("\n").join(coloured(row["diff"]) for row in found)
-        if out.is_terminal and not no_pager and text.plain.count("\n") > out.height:
+        if not no_pager and text.plain.count("\n") > out.height:
+            # As git does: colours pass through, and what fits the screen stays on it.
+            os.environ.setdefault("LESS", "FRX")
             with out.pager(styles=True):
-                out.print(text, soft_wrap=True)
+                out.print(text, soft_wrap=True, end="")
         else:
-            out.print(text, soft_wrap=True)
+            out.print(text, soft_wrap=True, end="")
 
 
 def bar(added: int, removed: int, width: int = 40) -> tuple[str, str]:
@@ -80,19 +90,25 @@ def bar(added: int, removed: int, width: int = 40) -> tuple[str, str]:
 
 
 def coloured(diff: str) -> Text:
-    """A unified diff in the usual colours."""
+    """Unified diffs in the usual colours."""
     text = Text()
-    for line in diff.splitlines():
+    left = 0  # lines of the hunk still to come, old and new ones: in it, "--- x" is a removed "-- x"
+    for line in diff.split("\n")[: -1 if diff.endswith("\n") else None]:
+        hunk = _HUNK.match(line)
         style = ""
-        if line.startswith(("+++", "---")):
-            style = "bold"
-        elif line.startswith("@@"):
+        if left <= 0 and hunk:
+            left = int(hunk[1] or "1") + int(hunk[2] or "1")
             style = "cyan"
-        elif line.startswith("+"):
-            style = "green"
-        elif line.startswith("-"):
-            style = "red"
-        text.append(safe(line) + "\n", style=style)
+        elif left <= 0 and line.startswith(("+++", "---")):
+            style = "bold"
+        elif line.startswith(("+", "-")):
+            left -= 1
+            style = "green" if line[0] == "+" else "red"
+        elif not line.startswith("\\"):
+            left -= 2
+        # A line end that changed must show; one that did not would only be in the way.
+        mark = "^M" if style in ("green", "red") and line.endswith("\r") else ""
+        text.append(safe(line.removesuffix("\r")) + mark + "\n", style=style)
     return text
 
 
