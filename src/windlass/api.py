@@ -93,7 +93,8 @@ class RunResult:
 class Going:
     """A run that :func:`arun` starts once it is awaited or iterated; both may be done, in any order.
 
-    Iterating gives every event, streamed text included. Leaving the loop early asks the run to stop: what is under way
+    Iterating gives every event, streamed text included (where nobody iterates or listens, replies are not streamed).
+    Leaving the loop early asks the run to stop: what is under way
     is finished and kept, and :func:`resume` goes on with it.
     """
 
@@ -110,17 +111,17 @@ class Going:
             raise RuntimeError("The run has not ended yet; await it first.")
         return self._task.result()
 
-    def _start(self) -> asyncio.Task[RunResult]:
+    def _start(self, watched: bool) -> asyncio.Task[RunResult]:
         if self._task is None:
-            self._task = asyncio.ensure_future(self._work(self._events.put_nowait))
+            self._task = asyncio.ensure_future(self._work(self._events.put_nowait, watched))
             self._task.add_done_callback(lambda task: self._events.put_nowait(None))
         return self._task
 
     def __await__(self) -> Generator[Any, None, RunResult]:
-        return self._start().__await__()
+        return self._start(watched=False).__await__()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        task = self._start()
+        task = self._start(watched=True)
         try:
             while (event := await self._events.get()) is not None:
                 yield event
@@ -156,7 +157,7 @@ def arun(
     """
     stop = StopSignal()
 
-    async def work(on_event: Listener) -> RunResult:
+    async def work(on_event: Listener, watched: bool) -> RunResult:
         key = workflow_named(workflow, list(WORKFLOWS))
         named, given = _models(main=model, fast=fast_model, judge=judge_model)
         root, _ = workspace_folder(str(workspace or Path.cwd()), message)
@@ -176,7 +177,8 @@ def arun(
                 },
             )
             app.check_models(record.options)
-            return await _follow(app, record.run_id, [on_event, *listeners], stop)
+            heard = list(listeners)
+            return await _follow(app, record.run_id, [on_event, *heard], stop, watched or bool(heard))
         finally:
             await app.close()
 
@@ -197,11 +199,12 @@ def aresume(run_id: str, *, listeners: Iterable[Listener] = (), settings: Settin
     from its journal. Raises, once awaited, NotFound, JournalError for one that has succeeded."""
     stop = StopSignal()
 
-    async def work(on_event: Listener) -> RunResult:
+    async def work(on_event: Listener, watched: bool) -> RunResult:
         app = App(settings or load_settings())
         try:
             whole_id = await app.prepare_resume(run_id, assume_yes=True)
-            return await _follow(app, whole_id, [on_event, *listeners], stop)
+            heard = list(listeners)
+            return await _follow(app, whole_id, [on_event, *heard], stop, watched or bool(heard))
         finally:
             await app.close()
 
@@ -220,8 +223,10 @@ def resume(run_id: str, **given: Any) -> RunResult:
 _OPTION = {"main": "model", "fast": "fast_model", "judge": "judge_model"}
 
 
-async def _follow(app: App, run_id: str, listeners: list[Listener], stop: StopSignal) -> RunResult:
-    await app.execute(run_id, listeners=listeners, stop=stop)
+async def _follow(
+    app: App, run_id: str, listeners: list[Listener], stop: StopSignal, watched: bool
+) -> RunResult:
+    await app.execute(run_id, listeners=listeners, stop=stop, stream=watched)
     return RunResult(await run_report(app.journal, run_id))
 
 

@@ -139,6 +139,8 @@ class Effects:
     #: Prompts that finished calls of this run used, by name; the run goes on with them.
     used_prompts: Mapping[str, Resolved] = field(default_factory=dict)
     _kept: set[str] = field(default_factory=set)
+    _resolved: dict[str, Resolved] = field(default_factory=dict)
+    _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
     #: What this run last saw or wrote, by path: the SHA-256, or None for "no such file".
     seen: dict[str, str | None] = field(default_factory=dict)
 
@@ -154,6 +156,17 @@ class Effects:
             self._kept.add(text)
 
     # -- models ---------------------------------------------------------------------------------
+
+    async def resolve(self, name: str, look_up: Callable[[str], Resolved]) -> Resolved:
+        """The prompt version that this run is pinned to; looked up once, however many files ask for it."""
+        async with self._resolving:
+            if name not in self._resolved:
+                resolved = await asyncio.to_thread(look_up, self.run_id)
+                if resolved.source in ("stale", "default"):
+                    # Not pinned: the next step tries the database again.
+                    return resolved
+                self._resolved[name] = resolved
+            return self._resolved[name]
 
     async def ask(
         self,

@@ -84,7 +84,7 @@ class StepContext(Generic[StateT]):
         """The step's effective prompt version, filled in. Costs nothing; raises TemplateError."""
         resolved = self.effects.used_prompts.get(step.prompt_name)
         if resolved is None:
-            resolved = await asyncio.to_thread(step.resolve_prompt, self.effects.run_id)
+            resolved = await self.effects.resolve(step.prompt_name, step.resolve_prompt)
         if resolved.source in ("stale", "default"):
             self.effects.log.notice(
                 f"The prompt {resolved.name} came from {resolved.source} text: the prompt database cannot be read."
