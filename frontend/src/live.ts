@@ -83,7 +83,8 @@ export interface Listener {
   events(events: RunEvent[], replayed: boolean): void;
   /** The whole of a step's text so far, in place of what was streamed before. */
   text(path: string, text: string): void;
-  delta(path: string, delta: string): void;
+  /** A piece of a step's text, and where in it the piece belongs. */
+  delta(path: string, delta: string, offset: number | null): void;
   reset(path: string): void;
   failed(sentence: string): void;
 }
@@ -114,22 +115,26 @@ class Feed {
       this.apply(answer.events, true);
       this.last = Math.max(this.last, answer.last ?? 0);
       for (const { path, text } of answer.texts ?? []) this.listener.text(path, text);
-      const late = (this.waiting ?? []).filter((event) => typeof event.event_id === "number");
+      const late = this.waiting ?? [];
       this.waiting = null;
-      this.apply(late, false);
+      for (const event of late) this.receive(event);
     });
   }
 
   receive(event: RunEvent): void {
     if (this.waiting) this.waiting.push(event);
-    else if (event.name === "text") this.listener.delta(event.path, event.delta);
-    else if (event.name === "text_reset") this.listener.reset(event.path);
-    else this.apply([event], false);
+    else if (typeof event.event_id === "number") this.apply([event], false);
+    else this.passing(event);
   }
 
   close(): void {
     this.round++;
     if (socket.connected) socket.emit("unsubscribe", { run: this.run });
+  }
+
+  private passing(event: RunEvent): void {
+    if (event.name === "text") this.listener.delta(event.path, event.delta, typeof event.offset === "number" ? event.offset : null);
+    else if (event.name === "text_reset") this.listener.reset(event.path);
   }
 
   private apply(events: RunEvent[], replayed: boolean): void {

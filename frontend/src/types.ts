@@ -204,18 +204,25 @@ export interface PromptSwitch {
 
 /** A comparison of two versions on the same cases; `series` holds the evidence after each pair. */
 export interface Comparison {
-  old: number;
-  new: number;
+  old: number | null;
+  new: number | null;
+  kind?: string;
   state?: string;
-  only_new?: number;
-  only_old?: number;
-  both?: number;
-  neither?: number;
-  e_value?: number | null;
   alpha?: number;
-  decision?: string;
-  series?: { pairs: number; e_value: number; at?: number }[];
-  [key: string]: unknown;
+  decision?: string | null;
+  series?: {
+    pairs: number;
+    only_new: number;
+    only_old: number;
+    /** null: beyond what a number can hold. */
+    e_value: number | null;
+    old_passes: number;
+    new_passes: number;
+    old_interval: [number, number];
+    new_interval: [number, number];
+    old_cost_per_success_usd?: number | null;
+    new_cost_per_success_usd?: number | null;
+  }[];
 }
 
 export interface Prompt {

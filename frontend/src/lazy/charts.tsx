@@ -3,7 +3,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import type { BarsProps, EvidenceProps } from "./later";
+import { percent, usd } from "../format";
+import type { BarsProps, LineProps } from "./later";
 
 const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -45,30 +46,82 @@ function axes(): Partial<uPlot.Axis> {
   };
 }
 
-/** Evidence for a new version after each pair of cases, on a logarithmic scale, with the level that is enough. */
-export function EvidenceChart({ series, threshold }: EvidenceProps) {
+const tones = ["--accent", "--wait"];
+const written: Record<LineProps["kind"], (value: number) => string> = {
+  evidence: (value) => (value >= 1000 ? value.toExponential(0) : String(value)),
+  rates: percent,
+  costs: usd,
+};
+
+/** The powers of ten that a logarithmic axis shows. */
+function powers(_: uPlot, __: number, low: number, high: number): number[] {
+  const first = Math.ceil(Math.log10(low));
+  const count = Math.max(0, Math.floor(Math.log10(high)) - first + 1);
+  const step = Math.ceil(count / 6) || 1;
+  return Array.from({ length: Math.ceil(count / step) }, (_, index) => 10 ** (first + index * step));
+}
+
+/** How a comparison went, pair by pair: evidence on a logarithmic scale, or rates with their intervals, or costs. */
+export function LineChart({ kind, x, lines, threshold }: LineProps) {
+  const format = written[kind];
   const box = useChart(
-    200,
-    (width) => ({
-      options: {
+    210,
+    (width) => {
+      const series: uPlot.Series[] = [{}];
+      const data: (number | null)[][] = [x];
+      const bands: uPlot.Band[] = [];
+      lines.forEach((line, index) => {
+        const stroke = colour(tones[index % tones.length]!);
+        series.push({ label: line.name, stroke, width: 2, points: { show: false } });
+        data.push(line.y);
+        if (!line.low || !line.high) return;
+        const at = series.length;
+        const edge = { stroke: "transparent", points: { show: false } };
+        series.push({ ...edge, label: `${line.name} high` }, { ...edge, label: `${line.name} low` });
+        data.push(line.high, line.low);
+        bands.push({ series: [at, at + 1], fill: `${stroke}22` });
+      });
+      if (threshold !== undefined) {
+        series.push({ label: "enough", stroke: colour("--good"), width: 1.5, dash: [5, 4], points: { show: false } });
+        data.push(x.map(() => threshold));
+      }
+      const y: uPlot.Scale =
+        kind === "evidence"
+          ? { distr: 3, range: (_, low, high) => [Math.min(0.1, low), Math.max((threshold ?? 1) * 3, high)] }
+          : { range: (_, __, high) => [0, kind === "rates" ? 1 : (high || 1) * 1.15] };
+      const options: uPlot.Options = {
         width,
-        height: 200,
-        cursor: { y: false },
+        height: 210,
+        cursor: { show: false },
         legend: { show: false },
-        scales: { x: { time: false }, y: { distr: 3, range: (_, low, high) => [Math.min(0.5, low), Math.max(threshold * 2, high)] } },
-        axes: [{ ...axes(), label: "Pairs of cases", labelSize: 18, labelFont: "12px Inter Variable, sans-serif", size: 34 }, { ...axes(), size: 48 }],
-        series: [
-          {},
-          { label: "E-value", stroke: colour("--accent"), width: 2, points: { show: false } },
-          { label: "enough", stroke: colour("--good"), width: 1.5, dash: [5, 4], points: { show: false } },
+        scales: { x: { time: false }, y },
+        axes: [
+          { ...axes(), label: "Pairs of cases", labelSize: 20, labelFont: "12px Inter Variable, sans-serif", size: 30 },
+          { ...axes(), size: 58, ...(kind === "evidence" ? { splits: powers } : {}), values: (_, at) => at.map((n) => (n === null ? "" : format(n))) },
         ],
-      },
-      data: [series.x, series.y, series.x.map(() => threshold)],
-    }),
-    [JSON.stringify(series), threshold],
+        series,
+        bands,
+      };
+      return { options, data: data as uPlot.AlignedData };
+    },
+    [kind, JSON.stringify(x), JSON.stringify(lines), threshold],
   );
-  const last = series.y.at(-1);
-  return <div class="chart" ref={box} role="img" aria-label={`E-value over ${series.x.length} pairs; now ${last?.toFixed(1)}, enough at ${threshold}`} />;
+  const now = lines.map((line) => `${line.name} ${line.y.at(-1) == null ? "unknown" : format(line.y.at(-1)!)}`).join(", ");
+  return (
+    <div>
+      {(lines.length > 1 || threshold !== undefined) && (
+        <p class="chart-key">
+          {lines.map((line, index) => (
+            <span key={line.name} class={`key-${index}`}>
+              {line.name}
+            </span>
+          ))}
+          {threshold !== undefined && <span class="key-enough">enough to promote ({threshold})</span>}
+        </p>
+      )}
+      <div class="chart" ref={box} role="img" aria-label={`After ${x.at(-1)} pairs: ${now}`} />
+    </div>
+  );
 }
 
 /** One bar a label. */

@@ -33,13 +33,19 @@ export interface FileTextProps {
   marked: number | null;
   onLine: (line: number) => void;
 }
-export interface Series {
-  x: number[];
+export interface Line {
+  name: string;
   y: (number | null)[];
+  /** Bounds of an interval around it. */
+  low?: number[];
+  high?: number[];
 }
-export interface EvidenceProps {
-  series: Series;
-  threshold: number;
+export interface LineProps {
+  kind: "evidence" | "rates" | "costs";
+  x: number[];
+  lines: Line[];
+  /** A level worth reaching. */
+  threshold?: number;
 }
 export interface BarsProps {
   labels: string[];
@@ -50,5 +56,5 @@ export interface BarsProps {
 
 export const DiffView = later<DiffProps>(() => import("./code").then((module) => module.DiffView), 6);
 export const FileText = later<FileTextProps>(() => import("./code").then((module) => module.FileText), 8);
-export const EvidenceChart = later<EvidenceProps>(() => import("./charts").then((module) => module.EvidenceChart), 3);
+export const LineChart = later<LineProps>(() => import("./charts").then((module) => module.LineChart), 3);
 export const BarChart = later<BarsProps>(() => import("./charts").then((module) => module.BarChart), 3);

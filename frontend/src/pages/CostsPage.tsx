@@ -30,6 +30,7 @@ export function CostsPage() {
   const days = spans.find((one) => one.value === place.query.get("days"))?.value ?? "30";
   const found = useGet<StatsRow[]>("/stats", { by, days });
   const rows = found.data ?? [];
+  const byDay = everyDay(rows, Number(days));
   const total = rows.reduce(
     (sum, row) => ({
       cost: sum.cost + known(row),
@@ -69,7 +70,7 @@ export function CostsPage() {
           {total.unknown > 0 && <p class="hint">{plural(total.unknown, "call")} broke off and may have been paid for; their cost is not known.</p>}
           {by === "day" && (
             <div class="card chart-card">
-              <BarChart labels={rows.map((row) => row.key)} values={rows.map(total.cost > 0 ? known : (row) => row.input_tokens + row.output_tokens)} format={total.cost > 0 ? usd : short} label={total.cost > 0 ? "Cost by day" : "Tokens by day"} />
+              <BarChart labels={byDay.map(([day]) => day)} values={byDay.map(([, row]) => (!row ? 0 : total.cost > 0 ? known(row) : row.input_tokens + row.output_tokens))} format={total.cost > 0 ? usd : short} label={total.cost > 0 ? "Cost by day" : "Tokens by day"} />
             </div>
           )}
           <div class="table-box" tabIndex={0} role="region" aria-label="Costs as a table">
@@ -88,7 +89,7 @@ export function CostsPage() {
                 </tr>
               </thead>
               <tbody>
-                {(by === "day" ? rows.toReversed() : rows).map((row) => (
+                {rows.map((row) => (
                   <tr key={row.key}>
                     <td class={by === "day" ? "" : "mono"}>{by === "prompt" ? <PromptName name={row.key} /> : row.key}</td>
                     <td class="number">{count(row.runs)}</td>
@@ -108,6 +109,16 @@ export function CostsPage() {
       )}
     </main>
   );
+}
+
+/** Every day of the time shown, also those without a run. */
+function everyDay(rows: StatsRow[], days: number): [string, StatsRow | undefined][] {
+  const found = new Map(rows.map((row) => [row.key, row]));
+  const last = Math.max(Date.now(), ...rows.map((row) => Date.parse(row.key) || 0));
+  return Array.from({ length: days }, (_, index) => {
+    const day = new Date(last - (days - 1 - index) * 86_400_000).toISOString().slice(0, 10);
+    return [day, found.get(day)];
+  });
 }
 
 function PromptName({ name }: { name: string }) {

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { ApiError, post } from "../api";
 import { ago, iso, percent, plural, usd, when } from "../format";
-import { DiffView, EvidenceChart } from "../lazy/later";
+import { DiffView, LineChart } from "../lazy/later";
 import { go, Link, usePlace, withQuery } from "../router";
 import type { Comparison, Prompt, PromptSwitch, PromptVersion } from "../types";
 import { Copy, Dialog, Empty, Failed, Loading, Segments, toast } from "../ui/bits";
@@ -117,7 +117,7 @@ function Versions({ prompt, onUse, onNew }: VersionsProps) {
             value={view}
             options={[
               { value: "text", label: "Text" },
-              ...(from ? [{ value: "diff" as const, label: `Changes since v${from.version}` }] : []),
+              ...(from ? [{ value: "diff" as const, label: others.length > 1 ? "Changes" : `Changes since v${from.version}` }] : []),
             ]}
             onChange={(value) => go(withQuery({ view: value === "diff" ? "diff" : null }), true)}
           />
@@ -127,7 +127,7 @@ function Versions({ prompt, onUse, onNew }: VersionsProps) {
               <select value={from!.version} onChange={(event) => go(withQuery({ from: event.currentTarget.value }), true)}>
                 {others.map((one) => (
                   <option key={one.version} value={one.version}>
-                    v{one.version}
+                    since v{one.version}
                   </option>
                 ))}
               </select>
@@ -219,26 +219,70 @@ function Evidence({ prompt }: { prompt: Prompt }) {
 
 function Compared({ comparison }: { comparison: Comparison }) {
   const series = comparison.series ?? [];
+  const [shown, setShown] = useState<"evidence" | "rates" | "costs">("evidence");
   const threshold = 1 / (comparison.alpha ?? 0.05);
-  const last = comparison.e_value ?? series.at(-1)?.e_value ?? null;
+  const last = series.at(-1);
+  if (comparison.old === null || comparison.new === null) return null;
+  const [old, fresh] = [`v${comparison.old}`, `v${comparison.new}`];
+  const x = series.map((point) => point.pairs);
+  const priced = series.some((point) => point.new_cost_per_success_usd != null);
   return (
     <div class="comparison">
-      <h3>
-        v{comparison.new} against v{comparison.old}
-        {comparison.decision && <span class={`tag ${comparison.decision === "promote" ? "good" : ""}`}>{comparison.decision}</span>}
-      </h3>
-      <p class="run-facts">
-        {comparison.only_new !== undefined && <span>only v{comparison.new} passed: {comparison.only_new}</span>}
-        {comparison.only_old !== undefined && <span>only v{comparison.old} passed: {comparison.only_old}</span>}
-        {comparison.both !== undefined && <span>both: {comparison.both}</span>}
-        {comparison.neither !== undefined && <span>neither: {comparison.neither}</span>}
-        {last !== null && (
-          <span>
-            E-value {last < 100 ? last.toFixed(1) : Math.round(last)}, enough at {threshold}
-          </span>
+      <div class="files-head">
+        <h3>
+          {fresh} against {old}
+        </h3>
+        {comparison.state === "running" && <span class="tag">under way</span>}
+        <span class="spring" />
+        {series.length > 1 && (
+          <Segments
+            label="Chart"
+            value={shown}
+            options={[
+              { value: "evidence", label: "Evidence" },
+              { value: "rates", label: "Pass rates" },
+              ...(priced ? [{ value: "costs" as const, label: "Cost per success" }] : []),
+            ]}
+            onChange={setShown}
+          />
         )}
-      </p>
-      {series.length > 1 && <EvidenceChart series={{ x: series.map((point) => point.pairs), y: series.map((point) => point.e_value) }} threshold={threshold} />}
+      </div>
+      {comparison.decision && <p class="verdict">{comparison.decision}</p>}
+      {last && (
+        <p class="run-facts">
+          <span>{plural(last.pairs, "pair")} of cases</span>
+          <span>
+            only {fresh} passed {last.only_new}, only {old} passed {last.only_old}
+          </span>
+          <span>
+            {fresh} {last.new_passes} of {last.pairs}, {old} {last.old_passes} of {last.pairs}
+          </span>
+          <span>
+            E-value {last.e_value === null ? "beyond measure" : last.e_value < 100 ? last.e_value.toFixed(1) : Math.round(last.e_value)}; {threshold} is enough
+          </span>
+        </p>
+      )}
+      {series.length > 1 && shown === "evidence" && <LineChart kind="evidence" x={x} lines={[{ name: "E-value", y: series.map((point) => point.e_value) }]} threshold={threshold} />}
+      {series.length > 1 && shown === "rates" && (
+        <LineChart
+          kind="rates"
+          x={x}
+          lines={[
+            { name: fresh, y: series.map((point) => point.new_passes / point.pairs), low: series.map((point) => point.new_interval[0]), high: series.map((point) => point.new_interval[1]) },
+            { name: old, y: series.map((point) => point.old_passes / point.pairs), low: series.map((point) => point.old_interval[0]), high: series.map((point) => point.old_interval[1]) },
+          ]}
+        />
+      )}
+      {series.length > 1 && shown === "costs" && (
+        <LineChart
+          kind="costs"
+          x={x}
+          lines={[
+            { name: fresh, y: series.map((point) => point.new_cost_per_success_usd ?? null) },
+            { name: old, y: series.map((point) => point.old_cost_per_success_usd ?? null) },
+          ]}
+        />
+      )}
     </div>
   );
 }

@@ -164,9 +164,9 @@ function Shown({ live, run }: { live: LiveRun; run: Run }) {
     />
   );
   return (
-    <main class="run" id="main" data-status={status} data-settled={live.settled}>
+    <main class="run" id="main" data-status={status} data-settled={live.settled} data-events={state.events}>
       <RunHead live={live} run={run} status={status} now={now} totals={totals} />
-      {state.error && status !== "running" && (
+      {state.error && status !== "running" && state.error !== chosen?.error && (
         <div class="callout bad run-callout" role="alert">
           <Icon name="warn" />
           <p>{state.error}</p>

@@ -186,7 +186,7 @@ function RunLine({ row, now, onFocus }: { row: RunRow; now: number; onFocus: () 
       </span>
       <span class="number run-cost">
         <span class="sr">Cost </span>
-        {usd(row.cost_usd)}
+        {running && row.cost_usd === null ? "–" : usd(row.cost_usd)}
       </span>
     </Link>
   );

@@ -98,7 +98,7 @@ export function FilesPanel({ run, version, still, undone, onChanged }: Props) {
           <li key={row.path} class={row.path === chosen ? "file chosen" : "file"}>
             <Link to={withQuery({ view: "files", file: row.path === chosen ? null : row.path })} class="file-link" aria-expanded={row.path === chosen} data-file={row.path}>
               <span class={`change change-${row.change}`} title={row.change}>
-                {row.change[0]?.toUpperCase()}
+                {letters[row.change] ?? "?"}
               </span>
               <span class="file-name mono">{row.path}</span>
               <Counts {...row} />
@@ -132,6 +132,8 @@ export function FilesPanel({ run, version, still, undone, onChanged }: Props) {
     </div>
   );
 }
+
+const letters: Record<string, string> = { created: "A", modified: "M", deleted: "D" };
 
 function Counts({ added, removed }: { added: number; removed: number }) {
   return (

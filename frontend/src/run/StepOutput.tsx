@@ -98,7 +98,8 @@ function Blocks(props: Props & { box: RefObject<HTMLElement | null> }) {
   let seen = 0;
   const texts = { n: 0 };
   const children = step.children.map((path) => props.steps.get(path)!);
-  const blank = !step.items.length && !step.text && !step.response && !step.error && !step.reason && !children.length;
+  const text = step.text.slice(step.told);
+  const blank = !step.items.length && !text && !step.response && !step.error && !step.reason && !children.length;
   return (
     <>
       {step.error && (
@@ -116,22 +117,26 @@ function Blocks(props: Props & { box: RefObject<HTMLElement | null> }) {
       {step.items.map((item) => {
         if (item.kind === "call") seen++;
         const name = `t${++texts.n}`;
-        return <Block key={item.id} item={item} run={run} step={step} box={box} name={name} open={calls <= 6 || seen === calls} />;
+        return (
+          <div key={item.id} class="item" data-event={item.id.slice(1)}>
+            <Block item={item} run={run} step={step} box={box} name={name} open={calls <= 6 || seen === calls} />
+          </div>
+        );
       })}
       {props.otherCalls.map((row) => (
         <Unfinished key={callKey(row)} row={row} box={box} />
       ))}
-      {step.text && (
+      {text && (
         <div class="block streaming" data-block="stream">
           <div class="block-head">
             <Icon name="prompts" />
             <span class="block-title">{isActive(step.status) ? "Reply, as it comes" : "Reply, as far as it came"}</span>
             {isActive(step.status) && <span class="spinner" aria-hidden="true" />}
           </div>
-          <LongText text={step.text} box={box} name="live" label="Reply as it comes" live={isActive(step.status)} />
+          <LongText text={text} box={box} name="live" label="Reply as it comes" live={isActive(step.status)} />
         </div>
       )}
-      {isActive(step.status) && !step.text && (
+      {isActive(step.status) && !text && (
         <p class="waiting-line">
           <span class="spinner" aria-hidden="true" /> {children.some((child) => isActive(child.status)) ? "Its sub-steps are at work" : "At work"}
         </p>

@@ -38,7 +38,9 @@ export interface Step {
   response: string;
   error: string | null;
   reason: string | null;
+  /** All that was streamed since the step began; up to `told` it is the replies of calls that have ended. */
   text: string;
+  told: number;
   /** Replies that were seen to the end as they came, by call. Others are asked for when they are shown. */
   replies: Map<string, string>;
   items: Item[];
@@ -141,12 +143,15 @@ export class RunState {
 
   setText(path: string, text: string): void {
     const step = this.steps.get(path);
-    if (step) step.text = text;
+    if (!step) return;
+    step.text = text;
+    if (text.length < step.told) step.told = 0;
   }
 
-  addText(path: string, delta: string): void {
+  /** Streamed text that belongs at `offset`: only what lies beyond the text that is there is new. */
+  addText(path: string, delta: string, offset: number | null): void {
     const step = this.steps.get(path);
-    if (step) step.text += delta;
+    if (step) step.text += offset === null ? delta : delta.slice(Math.max(0, step.text.length - offset));
   }
 
   /** Steps in the order of the tree, sub-steps after their parent. */
@@ -208,7 +213,10 @@ export class RunState {
     if (!known || (row.status === "pending" && step.status !== "pending")) {
       step.status = row.status;
       step.since = null;
-      if (row.status === "pending") step.text = "";
+      if (row.status === "pending") {
+        step.text = "";
+        step.told = 0;
+      }
     }
     if (row.response) step.response = row.response;
   }
@@ -233,6 +241,7 @@ export class RunState {
       error: null,
       reason: null,
       text: "",
+      told: 0,
       replies: new Map(),
       items: [],
       calls: 0,
@@ -267,6 +276,7 @@ export class RunState {
       if (event.status === "in-progress") {
         step.error = step.reason = null;
         step.text = "";
+        step.told = 0;
       }
       step.status = event.status;
       if (event.error) step.error = event.error;
@@ -297,8 +307,8 @@ export class RunState {
   private settle(call: CallEvent, replayed: boolean): void {
     const step = this.steps.get(call.step_path);
     if (!step) return;
-    if (step.text && !replayed) step.replies.set(callKey(call), step.text);
-    step.text = "";
+    if (step.text.length > step.told && !replayed) step.replies.set(callKey(call), step.text.slice(step.told));
+    step.told = step.text.length;
   }
 
   private asked(event: RunEvent, id: string, at: number): void {

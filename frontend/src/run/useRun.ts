@@ -65,8 +65,8 @@ export function useRun(id: string): LiveRun {
         state.current.setText(path, text);
         draw();
       },
-      delta(path: string, delta: string) {
-        state.current.addText(path, delta);
+      delta(path: string, delta: string, offset: number | null) {
+        state.current.addText(path, delta, offset);
         draw();
       },
       reset(path: string) {
