@@ -179,7 +179,7 @@ def refuse_run(connection: Connection, run_id: str, sentence: str) -> int:
     if row is None:
         return 0
     refusals = int(row["refusals"]) + 1
-    delay = float(2**refusals)
+    delay = 0.5 * 2**refusals
     connection.execute(
         update(queued_runs)
         .where(mine)
