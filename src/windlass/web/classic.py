@@ -33,12 +33,11 @@ def read(given: Any) -> dict[str, Any]:
         given_name = str(asked["workflow"])
         workflow = "coding" if plain(given_name) == "coding" else workflow_named(given_name, known)
     options: dict[str, Any] = {"yes": True}
-    if workflow == "coding":
-        options |= {name: asked[name] for name in ("model",) if asked.get(name)}
-    else:
+    if asked.get("model"):
         # Named here too, so that a model nobody knows is refused before there is a run.
-        options |= {"model": asked[name] for name in ("model",) if asked.get(name)}
-        options |= {"tags": {name: value for name, value in tags.items() if plain(str(name)) != "workflow"}}
+        options["model"] = asked["model"]
+    if workflow != "coding":
+        options["tags"] = {name: value for name, value in tags.items() if plain(str(name)) != "workflow"}
         options["context"] = messages
     return {
         "workflow": workflow,
