@@ -63,7 +63,7 @@ def scenario(exercise: Exercise) -> Scenario:
         "run", "coding", exercise.instructions[:4000], "--file", path, "--tests", exercise.test_path,
     ]  # fmt: skip
     files = {exercise.test_path: exercise.tests, **exercise.extra}
-    return Scenario(exercise.slug, arguments, answers, files, seconds_per_chunk=0.001, chunk=40)
+    return Scenario(exercise.slug, arguments, answers, files, seconds_per_chunk=0.01, chunk=40)
 
 
 def scenarios(number: int) -> list[Scenario]:
@@ -133,7 +133,7 @@ def main() -> int:
                 flush=True,
             )
             for trial in bad:
-                print(f"  {trial.label}: {'; '.join(trial.problems)}", file=sys.stderr, flush=True)
+                print(f"  {trial.label}: {'; '.join(trial.problems)[:400]}", file=sys.stderr, flush=True)
     told = figures(trials)
     if options.json:
         print(json.dumps(told))
