@@ -198,8 +198,10 @@ class App:
     async def create_run(
         self, workflow: str, title: str, workspace: str, options: Mapping[str, Any]
     ) -> RunRecord:
-        """Keep a new run, not begun. Raises InputError for an unknown workflow or options it cannot use."""
+        """Keep a new run, not begun. Raises InputError for an unknown workflow or options it cannot use,
+        WorkspaceError for a workspace that cannot be worked in; then nothing is kept."""
         record = await self.new_record(workflow, title, workspace, options)
+        await self.workspace(record)
         await self.journal.create_run(record)
         return record
 

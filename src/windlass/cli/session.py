@@ -75,7 +75,6 @@ def start_run(
                     view.note(cost)
             # A folder that stays empty goes again; a run that is resumed makes it anew.
             record = await app.create_run(workflow, title, workspace, {**options, "new_folder": new_folder})
-            await app.workspace(record)
         except WindlassError:
             if new_folder:
                 folder.rmdir()
