@@ -256,9 +256,12 @@ def main() -> int:
     alone = asyncio.run(single(options.runs, options.rate, options.seed))
     problems = judge(alone, options.runs, per_run=worst_call() * 30, cap=None, least=0.99)
     found["each its own budget"] = told(alone, options.runs, problems)
-    for name, share, least in (("one ample budget", 30, 0.99), ("one budget that is too small", 2, 0.0)):
+    for name, share, least in (
+        ("one ample budget", 30, 0.99),
+        ("one budget that is too small", Decimal("0.3"), 0.0),
+    ):
         cap = worst_call() * share * options.shared
-        together = asyncio.run(shared(options.shared, cap, options.rate, options.seed + share))
+        together = asyncio.run(shared(options.shared, cap, options.rate, options.seed + int(share)))
         more = judge(together, options.shared, per_run=None, cap=cap, least=least)
         found[f"{options.shared} runs, {name} (${cap})"] = told(together, options.shared, more)
         problems += more
