@@ -3,6 +3,7 @@
 ::
 
     python bench/replies.py [--peers FOLDER] [--sizes 1,10]
+    python bench/replies.py --humaneval
 
 ``FOLDER`` is one into which ``pip install --no-deps --target FOLDER aider-chat gpt-engineer regex`` has been
 run; only their parsing functions are imported. Without it the peers' rows say "not installed".
@@ -11,9 +12,11 @@ run; only their parsing functions are imported. Without it the peers' rows say "
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import logging
 import sys
+import tempfile
 import time
 import types
 from collections import Counter
@@ -219,7 +222,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     options.add_argument("--peers", help="folder with the peers' packages")
     options.add_argument("--sizes", default="1,10", help="megabytes, comma-separated; empty: no timing")
+    options.add_argument(
+        "--humaneval",
+        action="store_true",
+        help="every program in every shape, checked in the sandbox; nothing else",
+    )
     chosen = options.parse_args()
+    if chosen.humaneval:
+        sys.exit(humaneval())
     print(
         "Peers are given the same text and files; aider's parser for SEARCH blocks or whole files, by what the reply holds."
     )
@@ -244,6 +254,25 @@ def main() -> None:
         print("the shared corpus is not beside the repository: no counts")
     if chosen.sizes:
         speed(ours, [int(size) for size in chosen.sizes.split(",")])
+
+
+def humaneval() -> int:
+    """Every program of the corpus in every shape; 1 when anything is wrong."""
+    from windlass.sandbox import select_sandbox
+
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from bench.support.humaneval import walk
+
+    path = CORPUS.with_name("humaneval.jsonl")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = asyncio.run(walk(rows, Path(folder), select_sandbox()))
+    print(
+        f"{len(rows)} programs, {outcome.shapes} shapes, {outcome.replies} replies; passed in the sandbox "
+        f"({outcome.level}): {outcome.passed}; problems: {len(outcome.problems)}"
+    )
+    print("\n".join(outcome.problems[:20]))
+    return 1 if outcome.problems else 0
 
 
 def peer_speed(name: str, parser: Parser) -> None:
