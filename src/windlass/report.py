@@ -97,9 +97,13 @@ def steps_of(entries: Sequence[Entry], events: Sequence[Event]) -> list[dict[str
                 began[path] = event.at
             elif status != StepStatus.STREAMING and path in began:
                 steps[path]["seconds"] = round(steps[path]["seconds"] + event.at - began.pop(path), 3)
+    mine: dict[str, list[Entry]] = {path: [] for path in steps}
+    for entry in entries:
+        for path in owners_of(entry.path.rpartition("/")[0]):
+            if path in mine:
+                mine[path].append(entry)
     for path, step in steps.items():
-        mine = [e for e in entries if belongs(e.path, path)]
-        used = usage_of(mine)
+        used = usage_of(mine[path])
         step["requests"], step["cost_usd"] = used["requests"], used["cost_usd"]
     return in_tree_order(list(steps.values()))
 
@@ -110,10 +114,22 @@ def belongs(effect_path: str, step_path: str) -> bool:
     return owner == step_path or owner.startswith((f"{step_path}[", f"{step_path}."))
 
 
+def owners_of(step_path: str) -> list[str]:
+    """The step itself and every path that it could be a sub-step or an occurrence of."""
+    return [step_path[:at] for at, char in enumerate(step_path) if char in "[."] + [step_path]
+
+
 def in_tree_order(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Sub-steps and occurrences directly after what they belong to, else as declared."""
     ordered: list[dict[str, Any]] = []
+    known: set[str] = set()
     for step in steps:
+        if known.isdisjoint(owners_of(step["path"])):
+            # Part of nothing: thousands of files side by side need no search each.
+            known.add(step["path"])
+            ordered.append(step)
+            continue
+        known.add(step["path"])
         at = len(ordered)
         for index in range(len(ordered) - 1, -1, -1):
             if belongs(step["path"] + "/", ordered[index]["path"]):

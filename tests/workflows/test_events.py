@@ -9,8 +9,11 @@ import pytest
 
 from tests.workflows.documents import APOLOGY, CALC, MODULES, engine, model_of
 from tests.workflows.event_machine import EventMachine, check_events
+from windlass.app import App
+from windlass.effects import Answer
 from windlass.errors import ModelRefused, ModelUnavailable
 from windlass.events import Event, WorkflowStatus
+from windlass.settings import load_settings
 from windlass.workflows.plans import (
     generate_auto_workflow,
     generate_chat_workflow,
@@ -166,3 +169,23 @@ async def test_an_apology_ends_in_events_too(folder: Path) -> None:
     assert record.status is WorkflowStatus.Failure
     assert (folder / "one.txt").read_text() == "this is one.txt\n"
     check_events(run.events, "Failure")
+
+
+async def test_a_run_that_waits_for_a_person_before_every_write(folder: Path) -> None:
+    app = App(load_settings(), {"main": model_of(), "fast": model_of()})
+    heard: list[Event] = []
+    try:
+        options = {"message": "Do it.", "files": ["one.txt", "two.txt"], "approve": ["writes"]}
+        run = (await app.create_run("auto", "x", str(folder), options)).run_id
+        for written in range(2):
+            record = await app.execute(run, listeners=[heard.append])
+            assert record.status is WorkflowStatus.Waiting, record.error
+            check_events(heard, "Waiting")
+            changed = [n for n in ("one.txt", "two.txt") if "changed" in (folder / n).read_text()]
+            assert len(changed) == written
+            await app.answer(run, Answer("approve"))
+        record = await app.execute(run, listeners=[heard.append])
+        assert record.status is WorkflowStatus.Success, record.error
+        check_events(heard, "Success")
+    finally:
+        await app.close()

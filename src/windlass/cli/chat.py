@@ -210,7 +210,8 @@ class Session:
                 self._say(f"Saved to {rest}")
         elif name == "cost":
             spent = "cost unknown" if talk.spent is None else f"${talk.spent:.4f}"
-            self._say(f"{len(talk.turns)} exchanges · {talk.tokens:,} tokens · {spent}")
+            count = len(talk.turns)
+            self._say(f"{count} exchange{'' if count == 1 else 's'} · {talk.tokens:,} tokens · {spent}")
         else:
             self._say(
                 f"No command is called /{name}; /help lists them. Begin a message with a space to send a slash."

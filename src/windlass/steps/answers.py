@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pydantic
 
-from windlass.effects import Interrupted, Rendered
+from windlass.effects import Interrupted, Rendered, WaitingForPerson
 from windlass.errors import JournalError, StoreError, WindlassError
 from windlass.prompt import PromptTemplateVariable, VariableSource
 from windlass.step import StepContext
@@ -171,9 +171,9 @@ async def _review(
 
 
 def usable(results: Sequence[Any]) -> list[Any]:
-    """The results that are no failure. A stop, a lost journal, or a fault of ours is raised, not passed over."""
+    """The results that are no failure. A stop, a question to a person, a lost journal, or a fault of ours is raised."""
     for result in results:
-        if isinstance(result, (Interrupted, JournalError, StoreError)) or (
+        if isinstance(result, (Interrupted, WaitingForPerson, JournalError, StoreError)) or (
             isinstance(result, BaseException) and not isinstance(result, WindlassError)
         ):
             raise result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -92,10 +93,7 @@ def show_files(files: Mapping[str, str], empty: str = "(none)") -> str:
     """Files for a prompt: each path on a line, then its text in a fence that its content cannot close."""
     parts = []
     for path, text in files.items():
-        longest = run = 0
-        for char in text:
-            run = run + 1 if char == "`" else 0
-            longest = max(longest, run)
+        longest = max(map(len, re.findall("`+", text)), default=0)
         fence = "`" * max(3, longest + 1)
         parts.append(
             f"{path}\n{fence}\n{text if text.endswith(chr(10)) or not text else text + chr(10)}{fence}"
