@@ -53,7 +53,7 @@ socket.on("disconnect", (reason) => {
   if (reason === "io client disconnect") return;
   become(navigator.onLine ? "reconnecting" : "offline");
   // The server closed on purpose (it stops, or we were too slow): the client would not try again by itself.
-  if (reason === "io server disconnect") setTimeout(() => socket.connect(), 1_000);
+  if (reason === "io server disconnect") setTimeout(connect, 1_000);
 });
 socket.on("connect_error", () => {
   if (state === "refused") return;
@@ -64,16 +64,17 @@ socket.on("connect_error", () => {
 window.addEventListener("offline", () => become("offline"));
 window.addEventListener("online", () => {
   if (state === "offline") become("reconnecting");
-  if (!socket.connected) socket.connect();
+  connect();
 });
 window.addEventListener("windlass:refused", () => {
   become("refused");
   socket.disconnect();
 });
 
-/** Open the connection; does nothing when it is open. */
+/** Open the connection; does nothing when it is open or on its way. */
 export function connect(): void {
-  if (!socket.connected && state !== "refused") socket.connect();
+  // Not `connected`: a second connect() before the server's answer would ask it twice, and it hangs up on that.
+  if (!socket.active && state !== "refused") socket.connect();
 }
 
 // -- one run ------------------------------------------------------------------------------------

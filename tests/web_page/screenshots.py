@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from tests.web.serving import Served
 from tests.web_page.browser import ARGUMENTS, CHROMIUM
@@ -40,12 +40,18 @@ def shoot(page: Page, name: str) -> None:
 
 def take(browser: Browser, served: Served, runs: dict[str, str], model: Model) -> None:
     """All of them."""
+    def home(route: Route) -> None:
+        """The folder of these pictures is nobody's; show one that a reader might have."""
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "workspace_root": "~/projects"})
+
     for scheme, size in (("light", DESKTOP), ("dark", DESKTOP), ("phone", PHONE)):
         phone = scheme == "phone"
         context = browser.new_context(
             viewport=size, color_scheme="dark" if scheme == "dark" else "light", device_scale_factor=1
         )
         page = context.new_page()
+        page.route("**/api/meta", home)
         page.goto(served.web.launch_url())
         page.wait_for_selector(".run-row")
         if scheme == "light":
@@ -75,9 +81,9 @@ def main() -> None:
     """Populate a server, take the pictures, stop it."""
     TARGET.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        home, root = Path(scratch, "home"), Path(scratch, "projects")
+        home, root = Path(scratch, "home"), Path(scratch, "mara/projects")
         home.mkdir()
-        root.mkdir()
+        root.mkdir(parents=True)
         with world(home, root) as (served, model), sync_playwright() as playwright:
             runs = populate(served, model)
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))

@@ -72,7 +72,7 @@ export function FilesPanel({ run, version, still, undone, onChanged }: Props) {
     <div class="files">
       <div class="files-head">
         <span>
-          {plural(rows.length, "file")} changed <Counts {...total} />
+          {plural(rows.length, "file")} changed {rows.length > 0 && <Counts {...total} />}
         </span>
         <span class="spring" />
         {undone && still && (

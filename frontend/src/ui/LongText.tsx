@@ -134,7 +134,9 @@ interface Props {
   live?: boolean;
 }
 
-export function LongText({ text, box, name, marked, onLine, label, live }: Props) {
+export function LongText({ text: given, box, name, marked, onLine, label, live }: Props) {
+  // The newline at the end of the last line begins no other.
+  const text = !live && given.endsWith("\n") ? given.slice(0, -1) : given;
   const own = useRef<HTMLDivElement>(null);
   const probe = useRef<HTMLSpanElement>(null);
   const [columns, setColumns] = useState(0);
