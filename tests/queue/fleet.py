@@ -21,7 +21,7 @@ from windlass.journal import Entry, EntryState, RunRecord
 from windlass.settings import Settings
 from windlass.testing.server import Answer, Fault, OpenAIServer, Record, Request
 
-PATIENCE = 120.0
+PATIENCE = 240.0
 PAGES = 3
 
 

@@ -63,6 +63,8 @@ POLL_SECONDS = 2.0
 _OPEN = (WorkflowStatus.Pending, WorkflowStatus.Started)
 #: What the queue's database connection says when it is away; all of it passes.
 _AWAY = (ProcrastinateException, psycopg.Error, OSError)
+#: What does not pass by waiting.
+_WRONG = (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError)
 
 
 def _ignore(run_id: str, what: str) -> None:
@@ -144,7 +146,8 @@ class Worker:
             if not loop.done():
                 loop.cancel()
             (ended,) = await asyncio.gather(loop, return_exceptions=True)
-            if isinstance(ended, _AWAY):
+            if isinstance(ended, _AWAY) and not isinstance(ended.__cause__ or ended, _WRONG):
+                # Also a queue that forgot this worker, because it was silent for too long: it signs on again.
                 await asyncio.wait({stopped}, timeout=0.5 + random.random())
             elif isinstance(ended, Exception):
                 raise ended
@@ -172,7 +175,7 @@ class Worker:
 
         async with queue.open_async():
             await queue.run_worker_async(
-                queues=self.queues,  # type: ignore[arg-type]  # None is its word for all of them
+                queues=None if self.queues is None else list(self.queues),  # type: ignore[arg-type]
                 name="windlass",
                 concurrency=self.concurrency,
                 install_signal_handlers=False,
