@@ -1,0 +1,298 @@
+"""Many runs on many workers: how near to the limit, how soon a run is picked up, and what trouble costs.
+
+    python bench/queue.py                         500 runs x 5 calls at 200 ms, 4 workers
+    python bench/queue.py --trouble               the same; a random worker is killed every 5 s, PostgreSQL restarted twice
+    sudo python bench/queue.py --namespaces       workers in three network namespaces, one cut off for 40 s (needs root)
+    python bench/queue.py --runs 100 --json FILE
+
+A private PostgreSQL, real ``windlass worker`` processes, a local model server. What is judged is read from the journal and
+from the server's own list of requests: every run once, no finished call made again, never two owners at once. The limit is
+the work (runs x calls x seconds a reply) over the places; pick-up is the time from a run's queueing to its first event
+while a place is free (measured on runs queued one at a time). Exit code 0 when everything ended as it must.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.queue.fleet import PAGES, Fleet, judge, pages, sigkill
+from tests.support.postgres import PostgresServer, running_server
+
+from windlass import queue
+from windlass.app import App
+from windlass.events import WorkflowStatus
+from windlass.testing.server import OpenAIServer
+
+CALLS = PAGES + 2
+BRIDGE, NETWORK = "wlbr0", "10.77.0"
+
+
+class Trouble:
+    """Kills a random worker every few seconds, and restarts the database at a third and at two thirds."""
+
+    def __init__(self, fleet: Fleet, server: PostgresServer, arguments: list[str], seconds: float) -> None:
+        self.fleet, self.server, self.arguments, self.seconds = fleet, server, arguments, seconds
+        self.kills = 0
+        self.restarts = 0
+        self.next_kill = time.monotonic() + seconds
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() >= self.next_kill:
+            living = [worker for worker in self.fleet.workers if worker.poll() is None]
+            sigkill(random.choice(living))
+            self.fleet.start(*self.arguments)
+            self.kills += 1
+            self.next_kill = time.monotonic() + self.seconds
+        if self.restarts < 2 and done * 3 >= total * (self.restarts + 1):
+            self.restarts += 1
+            self.server.stop()
+            self.server.start()
+
+
+async def pick_up(fleet: Fleet, app: App, number: int) -> dict[str, float]:
+    """How long a run waits for a free worker: queued one by one, each after the other has begun."""
+    waits = []
+    for index in range(number):
+        options = {"message": f"Hello {index}", "yes": True}
+        queued = time.time()
+        record = await queue.submit(app, "chat", "hello", str(fleet.folder), options)
+        while not (events := await app.journal.events(record.run_id, limit=1)):
+            await asyncio.sleep(0.005)
+        waits.append(events[0].at - queued)
+    ordered = sorted(waits)
+    return {"p50_ms": statistics.median(ordered) * 1000, "p99_ms": ordered[int(len(ordered) * 0.99)] * 1000}
+
+
+async def measure(options: argparse.Namespace, server: PostgresServer, model: OpenAIServer) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="wlq") as name:
+        fleet = Fleet(server.url(), Path(name), model.base_url)
+        app = fleet.app()
+        arguments = ["--concurrency", str(options.concurrency), "--quiet"]
+        try:
+            began = time.monotonic()
+            run_ids = await fleet.submit(app, options.runs)
+            queued = time.monotonic() - began
+            with app.database.writing() as connection:
+                queue.analyse(connection)
+            for _ in range(options.workers):
+                fleet.start(*arguments)
+            trouble = Trouble(fleet, server, arguments, 5.0) if options.trouble else None
+            began = time.monotonic()
+            done = await wait(app, run_ids, trouble, options.limit)
+            seconds = time.monotonic() - began
+            found = await judge_ended(app, run_ids, model, done)
+            latency = {} if options.trouble else await pick_up(fleet, app, options.pick_ups)
+        finally:
+            fleet.end()
+            await app.close()
+        work = options.runs * CALLS * options.seconds
+        return {
+            "runs": options.runs,
+            "ended": done,
+            "queueing_s": queued,
+            "wall_s": seconds,
+            "limit_s": work / (options.workers * options.concurrency),
+            "kills": trouble.kills if trouble else 0,
+            "restarts": trouble.restarts if trouble else 0,
+            "load": os.getloadavg()[0],
+            "pick_up": latency,
+            **found,
+        }
+
+
+async def judge_ended(app: App, run_ids: list[str], model: OpenAIServer, done: int) -> dict[str, Any]:
+    if done < len(run_ids):
+        return {
+            "statuses": {"ended in time": done},
+            "paid_twice": [],
+            "overlaps": [],
+            "unknown": 0,
+            "repeated": 0,
+        }
+    verdict = await judge(app, run_ids, model)
+    return {
+        "statuses": dict(verdict.statuses),
+        "calls": verdict.calls,
+        "paid_twice": verdict.paid_twice,
+        "overlaps": verdict.overlaps,
+        "unknown": verdict.unknown,
+        "repeated": verdict.repeated,
+    }
+
+
+async def wait(app: App, run_ids: list[str], trouble: Trouble | None, limit: float) -> int:
+    until = time.monotonic() + limit
+    while True:
+        unfinished = await app.journal.list_runs(
+            limit=100_000, status=[WorkflowStatus.Pending, WorkflowStatus.Started]
+        )
+        done = len(run_ids) - len(unfinished)
+        if not unfinished or time.monotonic() > until:
+            return done
+        if trouble is not None:
+            trouble(done, len(run_ids))
+        await asyncio.sleep(0.5)
+
+
+# Three machines in one: network namespaces on a bridge.
+
+
+def _ip(*words: str, check: bool = True) -> None:
+    subprocess.run(["ip", *words], check=check, capture_output=True)
+
+
+@contextmanager
+def namespaces(names: list[str]) -> Iterator[None]:
+    """Namespaces with addresses of their own on a bridge, whose own address is .1."""
+    _ip("link", "add", BRIDGE, "type", "bridge")
+    try:
+        _ip("addr", "add", f"{NETWORK}.1/24", "dev", BRIDGE)
+        _ip("link", "set", BRIDGE, "up")
+        for number, name in enumerate(names, 2):
+            _ip("netns", "add", name)
+            _ip("link", "add", f"v{name}", "type", "veth", "peer", "name", "eth0", "netns", name)
+            _ip("link", "set", f"v{name}", "master", BRIDGE, "up")
+            _ip("-n", name, "addr", "add", f"{NETWORK}.{number}/24", "dev", "eth0")
+            _ip("-n", name, "link", "set", "eth0", "up")
+            _ip("-n", name, "link", "set", "lo", "up")
+        yield
+    finally:
+        for name in names:
+            _ip("netns", "del", name, check=False)
+        _ip("link", "del", BRIDGE, check=False)
+
+
+async def cut_off(options: argparse.Namespace) -> dict[str, Any]:
+    """Three workers with addresses of their own; one loses its network for a while, in the middle of its runs."""
+    names = [f"wl{number}" for number in range(3)]
+    with namespaces(names), running_server() as server, tempfile.TemporaryDirectory(prefix="wlq") as name:
+        with OpenAIServer(pages(1.0), host=f"{NETWORK}.1") as model:
+            local = server.url()
+            fleet = Fleet(local, Path(name), model.base_url)
+            app = fleet.app()
+            run_ids = await fleet.submit(app, options.runs)
+            async with await relay(server.folder / ".s.PGSQL.5432"):
+                for each in names:
+                    start_in(
+                        fleet,
+                        each,
+                        f"postgresql://postgres@{NETWORK}.1/{database_of(local)}",
+                        options.concurrency,
+                    )
+                await asyncio.to_thread(model.wait_for, "answered", number=12, timeout=120)
+                before = {r.run_id: r.epoch for r in await app.journal.list_runs(limit=10_000)}
+                held = await held_by(app, fleet.workers[0].pid)
+                _ip("link", "set", f"v{names[0]}", "down")
+                await asyncio.sleep(options.cut)
+                _ip("link", "set", f"v{names[0]}", "up")
+                done = await wait(app, run_ids, None, options.limit)
+                after = {r.run_id: r.epoch for r in await app.journal.list_runs(limit=10_000)}
+                found = await judge_ended(app, run_ids, model, done)
+                alive = fleet.workers[0].poll() is None
+                fleet.end()
+            await app.close()
+            moved = sum(after[run_id] > before[run_id] for run_id in held)
+            return {
+                "ended": done,
+                "held_when_cut": len(held),
+                "moved": moved,
+                "came_back_alive": alive,
+                **found,
+            }
+
+
+async def relay(path: Path) -> asyncio.Server:
+    """The database's socket under an address that the namespaces can reach."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass  # one side is gone; the other is told below
+        finally:
+            writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_unix_connection(str(path))
+        await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
+
+    return await asyncio.start_server(accept, f"{NETWORK}.1", 5432)
+
+
+def database_of(url: str) -> str:
+    return url.split("@/", 1)[1].split("?", 1)[0]
+
+
+def start_in(fleet: Fleet, namespace: str, url: str, concurrency: int) -> None:
+    """A worker in a namespace."""
+    log = (fleet.folder / f"worker-{len(fleet.workers)}.log").open("ab")
+    command = [str(Path(sys.executable).with_name("windlass")), "worker", "--concurrency", str(concurrency)]
+    fleet.workers.append(
+        subprocess.Popen(
+            ["ip", "netns", "exec", namespace, *command],
+            env={**fleet.environment, "WINDLASS_DATABASE_URL": url},
+            stdout=log,
+            stderr=log,
+            cwd=fleet.folder,
+        )
+    )
+
+
+async def held_by(app: App, pid: int) -> list[str]:
+    """The runs that a process owns."""
+    started = await app.journal.list_runs(limit=10_000, status=[WorkflowStatus.Started])
+    return [r.run_id for r in started if r.owner and f":{pid}:" in r.owner]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=500)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--concurrency", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=0.2, help="a reply")
+    parser.add_argument("--pick-ups", type=int, default=100)
+    parser.add_argument("--limit", type=float, default=1800.0, help="seconds until it is given up")
+    parser.add_argument("--cut", type=float, default=40.0, help="seconds without a network")
+    parser.add_argument("--trouble", action="store_true")
+    parser.add_argument("--namespaces", action="store_true")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if options.namespaces:
+        result = asyncio.run(cut_off(options))
+    else:
+        with running_server() as server, OpenAIServer(pages(options.seconds)) as model:
+            result = asyncio.run(measure(options, server, model))
+    text = json.dumps(result, indent=2)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n")
+    good = (
+        result["statuses"] == {"Success": options.runs}
+        and not result["paid_twice"]
+        and not result["overlaps"]
+    )
+    sys.exit(0 if good and result["repeated"] <= result["unknown"] else 1)
+
+
+if __name__ == "__main__":
+    main()

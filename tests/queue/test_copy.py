@@ -1,0 +1,122 @@
+"""A history moves between databases whole, again is harmless, and nothing is mixed up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.cli import Cli, Steps
+from windlass.app import App
+from windlass.batch import run_batch
+from windlass.errors import InputError
+from windlass.journal import Lease
+from windlass.report import run_report
+from windlass.settings import Settings
+from windlass.store.base import Database
+from windlass.store.copy import copy_database, ordered_tables
+from windlass.testing.server import Answer, OpenAIServer
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Database:
+    """A SQLite history: a batch of coding runs, with prompts, files and contents."""
+    url = f"sqlite:///{tmp_path / 'w.db'}"
+    with OpenAIServer(Steps({"summary_step": lambda request: Answer("Done. " * 400)})) as server:
+        settings = Settings(database_url=url, model="openai-chat:test-model", tag_requests=True)
+        settings.__dict__["environment"] = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "k"}
+        items = [{"id": str(n), "requirement": f"slugify {n}"} for n in range(2)]
+        assert [
+            r.status.value for r in run_batch(items, "coding", out=tmp_path / "out", settings=settings)
+        ] == ["Success"] * 2
+    return Database(url)
+
+
+async def reports(url: str) -> list[object]:
+    app = App(Settings(database_url=url))
+    found = [await run_report(app.journal, run.run_id) for run in await app.journal.list_runs()]
+    await app.close()
+    return sorted(found, key=lambda report: str(report["run_id"]))
+
+
+async def test_there_and_back(source: Database, postgres_url: str, tmp_path: Path) -> None:
+    target = Database(postgres_url)
+    copied = copy_database(source, target)
+    rows = {each.table: each for each in copied}
+    assert set(rows) == {table.name for table in ordered_tables()}
+    assert rows["runs"].rows == rows["runs"].added == 2
+    assert (
+        min(
+            rows[name].added
+            for name in ("run_entries", "run_events", "blobs", "prompts", "prompt_usages", "batch_items")
+        )
+        > 0
+    )
+    assert await reports(postgres_url) == await reports(source.url.render_as_string(hide_password=False))
+    # Again adds nothing, and back gives the same.
+    assert sum(each.added for each in copy_database(source, target)) == 0
+    third = Database(f"sqlite:///{tmp_path / 'third.db'}")
+    copy_database(target, third)
+    assert await reports(f"sqlite:///{tmp_path / 'third.db'}") == await reports(postgres_url)
+    # What comes later is numbered after what was copied.
+    app = App(Settings(database_url=postgres_url))
+    made = await app.create_run("chat", "later", str(tmp_path), {"message": "later"})
+    lease: Lease = await app.journal.acquire(made.run_id, "me")
+    from windlass.journal import RunJournal
+
+    journal = await RunJournal.open(app.journal, lease)
+    await journal.record("a/value[0]", "value", "d", None, 1)
+    await app.close()
+    for database in (source, target, third):
+        database.close()
+
+
+def test_a_copy_that_was_cut_off_is_begun_again(source: Database, postgres_url: str) -> None:
+    target = Database(postgres_url)
+
+    def cut(table: str, done: int, total: int) -> None:
+        if table == "run_entries":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        copy_database(source, target, say=cut)
+    added = {each.table: each.added for each in copy_database(source, target)}
+    assert added["run_entries"] == 0 < added["run_events"]
+    source.close()
+    target.close()
+
+
+def test_other_content_under_the_same_name_is_refused(source: Database, postgres_url: str) -> None:
+    target = Database(postgres_url)
+    copy_database(source, target)
+    with target.writing() as connection:
+        connection.exec_driver_sql("UPDATE runs SET title = 'another'")
+        connection.exec_driver_sql("DELETE FROM run_events")
+    with pytest.raises(InputError, match="another runs row"):
+        copy_database(source, target)
+    with target.reading() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM run_events").scalar() == 0
+    source.close()
+    target.close()
+
+
+async def test_a_run_under_way_is_not_copied(source: Database, postgres_url: str) -> None:
+    app = App(Settings(database_url=source.url.render_as_string()))
+    (run, *_) = await app.journal.list_runs()
+    await app.journal.acquire(run.run_id, "somebody", ttl=60)
+    with pytest.raises(InputError, match="being worked on"):
+        copy_database(source, Database(postgres_url))
+    with pytest.raises(InputError, match="to itself"):
+        copy_database(source, source)
+    await app.close()
+    source.close()
+
+
+def test_the_command(source: Database, postgres_url: str, windlass_home: Path, tmp_path: Path) -> None:
+    source.close()
+    cli = Cli(windlass_home, tmp_path)
+    done = cli("db", "copy", f"sqlite:///{tmp_path / 'w.db'}", postgres_url)
+    assert done.code == 0, done.err
+    assert "were there already" in done.out and "agree" in done.out
+    missing = cli("db", "copy", f"sqlite:///{tmp_path / 'none.db'}", postgres_url)
+    assert (missing.code, "There is no database file" in missing.err) == (2, True)
