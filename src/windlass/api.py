@@ -159,6 +159,9 @@ def arun(
 
     async def work(on_event: Listener, watched: bool) -> RunResult:
         key = workflow_named(workflow, list(WORKFLOWS))
+        for name in options:
+            if name not in _KNOWN:
+                raise InputError(f"No option is called {name!r}; known: {', '.join(sorted(_KNOWN))}.")
         named, given = _models(main=model, fast=fast_model, judge=judge_model)
         root, _ = workspace_folder(str(workspace or Path.cwd()), message)
         wanted = _files(key, root, files, references)
@@ -172,7 +175,7 @@ def arun(
                     _MESSAGE.get(key, "message"): message,
                     **wanted,
                     **{_OPTION[role]: name for role, name in named.items()},
-                    "yes": True,
+                    "yes": not options.get("approve"),
                     **{name: value for name, value in options.items() if value is not None},
                 },
             )
@@ -185,8 +188,17 @@ def arun(
     return Going(work, stop)
 
 
+def _not_in_a_loop(instead: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(f"An event loop is running here already; write: await windlass.{instead}(…)")
+
+
 def run(workflow: str, message: str, **given: Any) -> RunResult:
     """Run a workflow to its end; the arguments are those of :func:`arun`. Not for use inside a running event loop."""
+    _not_in_a_loop("arun")
 
     async def whole() -> RunResult:
         return await arun(workflow, message, **given)
@@ -213,12 +225,21 @@ def aresume(run_id: str, *, listeners: Iterable[Listener] = (), settings: Settin
 
 def resume(run_id: str, **given: Any) -> RunResult:
     """Go on with a run to its end; see :func:`aresume`."""
+    _not_in_a_loop("aresume")
 
     async def whole() -> RunResult:
         return await aresume(run_id, **given)
 
     return asyncio.run(whole())
 
+
+#: Every option of a workflow or of a run; see docs/reference/workflows.md.
+_KNOWN = frozenset(
+    {
+        "to", "pages", "context", "best_of", "loops", "criteria", "concurrency", "max_repairs", "test_command", "tags",
+        "texts", "tests", "budget", "allow_unknown_price", "approve", "sandbox", "prompt_texts", "shared_budgets",
+    }
+)  # fmt: skip
 
 _OPTION = {"main": "model", "fast": "fast_model", "judge": "judge_model"}
 

@@ -99,6 +99,7 @@ async def test_leaving_the_loop_stops_the_run(tmp_path: Path) -> None:
         ("write-pages", {}, "page count is missing"),
         ("write-pages", {"pages": "ten"}, "must be a whole number, not 'ten'"),
         ("write", {"to": "../x.md"}, "'../x.md' is not a usable file name"),
+        ("write-pages", {"page": 3}, "No option is called 'page'; known: "),
         ("chat", {"best_of": 99}, "'best of' must be from 1 to 16"),
         ("chat", {"model": "nonsense"}, "known"),
         ("chat", {"context": ["nonsense"]}, "No run is called 'nonsense'"),
@@ -171,3 +172,10 @@ async def _run_examples(page: str) -> None:
         else:
             exec(f"def example():\n{body}", scope)
             await asyncio.to_thread(scope["example"])  # type: ignore[arg-type]
+
+
+async def test_run_inside_a_loop_says_what_to_write_instead() -> None:
+    with pytest.raises(RuntimeError, match=r"await windlass.arun"):
+        windlass.run("chat", "x")
+    with pytest.raises(RuntimeError, match=r"await windlass.aresume"):
+        windlass.resume("last")
