@@ -1,9 +1,9 @@
 """Many runs on many workers: how near to the limit, how soon a run is picked up, and what trouble costs.
 
-    python bench/queue.py                         500 runs x 5 calls at 200 ms, 4 workers
-    python bench/queue.py --trouble               the same; a random worker is killed every 5 s, PostgreSQL restarted twice
-    sudo python bench/queue.py --namespaces       workers in three network namespaces, one cut off for 40 s (needs root)
-    python bench/queue.py --runs 100 --json FILE
+    python bench/workers.py                         500 runs x 5 calls at 200 ms, 4 workers
+    python bench/workers.py --trouble               the same; a random worker is killed every 5 s, PostgreSQL restarted twice
+    sudo python bench/workers.py --namespaces       workers in three network namespaces, one cut off for 40 s (needs root)
+    python bench/workers.py --runs 100 --json FILE
 
 A private PostgreSQL, real ``windlass worker`` processes, a local model server. What is judged is read from the journal and
 from the server's own list of requests: every run once, no finished call made again, never two owners at once. The limit is
