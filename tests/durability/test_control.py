@@ -325,3 +325,18 @@ def test_an_age_that_is_none(windlass_home: Path, age: str) -> None:
 
     with pytest.raises(click.BadParameter):
         cli.main(["runs", "gc", "--keep", age], standalone_mode=False)
+
+
+async def test_doctor_names_interrupted_runs(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop = StopSignal()
+    record = await start(app, tmp_path)
+    await app.execute(record.run_id, listeners=[lambda event: setattr(stop, "requested", True)], stop=stop)
+    assert [r.run_id for r in await app.interrupted()] == [record.run_id]
+    monkeypatch.setenv("WINDLASS_HOME", str(tmp_path / "home"))
+    with pytest.raises(SystemExit):
+        await asyncio.to_thread(cli.main, ["doctor", "--json"], standalone_mode=False)
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    assert "1 was interrupted; go on with: windlass resume --all" in checks["runs"]["detail"]
+    assert {"database", "sandbox", "models", "disk"} <= set(checks)

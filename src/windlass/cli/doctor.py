@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -45,14 +47,16 @@ def doctor(as_json: bool) -> None:
         for check in checks:
             mark, style = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("!", "yellow")}[check.ok]
             out.print(
-                Text.assemble((f"{mark} ", style), (f"{check.name:<10}", "bold"), safe(check.detail)),
+                Text.assemble((f"{mark} ", style), (f"{check.name:<11}", "bold"), safe(check.detail)),
                 soft_wrap=True,
             )
     sys.exit(1 if any(check.ok is False for check in checks) else 0)
 
 
 async def _checks(app: App) -> list[Check]:
-    return [*_database(app), *_sandbox(app), *_models(app), *_disk(app)]
+    database = _database(app)
+    runs = await _runs(app) if all(check.ok is not False for check in database) else []
+    return [*database, *runs, *_sandbox(app), *_models(app), *_disk(app)]
 
 
 def _database(app: App) -> list[Check]:
@@ -64,6 +68,14 @@ def _database(app: App) -> list[Check]:
     except StoreError as error:
         return [Check("database", False, str(error))]
     return [Check("database", True, f"{app.database.label} (schema {revision})")]
+
+
+async def _runs(app: App) -> list[Check]:
+    number = len(await app.interrupted())
+    if not number:
+        return [Check("runs", True, "none was interrupted")]
+    told = "1 was" if number == 1 else f"{number} were"
+    return [Check("runs", None, f"{told} interrupted; go on with: windlass resume --all")]
 
 
 def _sandbox(app: App) -> list[Check]:
@@ -111,5 +123,10 @@ def _disk(app: App) -> list[Check]:
     folder = app.settings.data_dir
     while not folder.exists():
         folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    return [Check("disk", free > LOW_DISK, f"{free / 1024**3:.1f} GiB free at {folder}")]
+    # Tests run on copies in the temporary folder, often another file system.
+    places = dict.fromkeys([folder, Path(tempfile.gettempdir())])
+    return [
+        Check("disk", free > LOW_DISK, f"{free / 1024**3:.1f} GiB free at {place}")
+        for place in places
+        for free in [shutil.disk_usage(place).free]
+    ]
