@@ -33,6 +33,57 @@ OK2 = {"area.py": ADD2}
 E1 = edit("    return math.pi * r * r\n", "    return math.pi * r**2\n")
 
 CASES: list[tuple[Any, ...]] = [
+    # talk where a page was asked for
+    ("talk/plan-for-readme", "# Plan\n\n1. Create the README.\n2. Describe the usage.\n", ["README.md"], {}, R({"no_file", "ambiguous"})),
+    ("talk/plan-for-page", "## Plan for README.md\n\n- Title\n- Usage\n", ["README.md"], {}, R({"no_file", "ambiguous"})),
+    ("talk/approach", "### My approach\n\nFirst the title, then the text.\n", ["notes.txt"], {}, R({"no_file", "ambiguous"})),
+    ("talk/steps", "# Implementation steps:\n\n1. Read\n2. Write\n", ["docs/guide.md"], {}, R({"no_file", "ambiguous"})),
+    ("talk/a-plan-is-a-page-too", "# Plan\n\n1. Do it\n", ["plan.md"], {}, {"plan.md": "# Plan\n\n1. Do it\n"}),
+    ("talk/next-steps-page", "# Next steps\n\n1. Do it\n", ["next-steps.md"], {}, {"next-steps.md": "# Next steps\n\n1. Do it\n"}),
+    ("talk/a-heading-further-down", "# Windlass\n\nText.\n\n## Plan\n\nMore.\n", ["README.md"], {}, {"README.md": "# Windlass\n\nText.\n\n## Plan\n\nMore.\n"}),
+    ("talk/a-planner", "# Planner\n\nPlans.\n", ["README.md"], {}, {"README.md": "# Planner\n\nPlans.\n"}),
+    ("talk/plain-list", "Milk\nEggs\nBread\n", ["shopping.txt"], {}, {"shopping.txt": "Milk\nEggs\nBread\n"}),
+    ("talk/german-page", "# Über uns\n\nWir bauen Winden.\n", ["README.md"], {}, {"README.md": "# Über uns\n\nWir bauen Winden.\n"}),
+    *(
+        (f"talk/sorry-{number}", text, [name], {}, R({"no_file"}))
+        for name in ("notes.txt", "README.md", "LICENSE", "area.py")
+        for number, text in enumerate(
+            (
+                "Es tut mir leid, dabei kann ich nicht helfen.",
+                "Leider kann ich diese Datei nicht erstellen.",
+                "Je suis désolé, je ne peux pas vous aider avec cela.",
+                "Je ne peux pas écrire ce fichier.",
+                "Lo siento, no puedo ayudar con eso.",
+                "Desculpe, mas não posso ajudar com isso.",
+                "Mi dispiace, non posso aiutarti.",
+                "Helaas kan ik dat niet doen.",
+                "Извините, я не могу помочь с этим.",
+                "抱歉，我无法完成这个请求。",
+                "申し訳ありませんが、お手伝いできません。",
+                "죄송합니다. 도와드릴 수 없습니다.",
+            )
+        )
+    ),
+    # one name without an extension
+    ("plainname/makefile-bare", "all:\n\tcc main.c\n", ["Makefile"], {}, {"Makefile": "all:\n\tcc main.c\n"}),
+    ("plainname/makefile-fence", "Here:\n\n" + fence("all:\n\tcc main.c\n", "make"), ["Makefile"], {}, {"Makefile": "all:\n\tcc main.c\n"}),
+    ("plainname/dockerfile-label", "Dockerfile\n" + fence("FROM alpine\n", ""), ["Dockerfile"], {}, {"Dockerfile": "FROM alpine\n"}),
+    ("plainname/dockerfile-info", fence("FROM alpine\nRUN echo\n", "dockerfile"), ["Dockerfile"], {}, {"Dockerfile": "FROM alpine\nRUN echo\n"}),
+    ("plainname/dockerfile-bare", "FROM alpine\nRUN echo\n", ["Dockerfile"], {}, {"Dockerfile": "FROM alpine\nRUN echo\n"}),
+    ("plainname/intent", "Sure, I will write the Makefile now.", ["Makefile"], {}, R({"no_file"})),
+    ("plainname/commands", fence("make all\n", "bash"), ["Makefile"], {}, R({"shell_command", "no_file", "ambiguous"})),
+    # one function of a file, sent as if it were the file
+    ("fragment/strict-label", "long.py\n" + fence("def f3(x):\n    return x + 33\n"), ["long.py"], {"long.py": LONG}, R({"ambiguous"})),
+    ("fragment/heading-label", "### `long.py`\n\n" + fence("import os\n\n\ndef f3(x):\n    return x + 33\n"), None, {"long.py": LONG}, R({"ambiguous"})),
+    ("fragment/info-label", fence("def f3(x):\n    return x + 33\n", "python:long.py"), None, {"long.py": LONG}, R({"ambiguous"})),
+    ("fragment/a-new-small-file", "long.py\n" + fence("def everything(x):\n    return x\n"), ["long.py"], {"long.py": LONG}, {"long.py": "def everything(x):\n    return x\n"}),
+    ("fragment/most-is-kept", "long.py\n" + fence(LONG[: LONG.index("def f8")].rstrip("\n") + "\n"), ["long.py"], {"long.py": LONG}, {"long.py": LONG[: LONG.index("def f8")].rstrip("\n") + "\n"}),
+    # fences in lists and quotes
+    ("nested/quote-in-list", "- Do:\n\n  > " + fence(ADD).rstrip("\n").replace("\n", "\n  > ") + "\n", A, {}, (OK, R({"no_file", "ambiguous", "truncated"}))),
+    ("nested/label-in-quote", "> area.py\n> " + fence(ADD).rstrip("\n").replace("\n", "\n> ") + "\n", A, {}, OK),
+    ("nested/quote-without-space", ">" + fence(ADD).rstrip("\n").replace("\n", "\n>") + "\n", A, {}, (OK, R({"no_file", "ambiguous"}))),
+    ("nested/list-label-bold", "1. **area.py**\n\n   " + fence(ADD).rstrip("\n").replace("\n", "\n   ") + "\n", A, {}, OK),
+    ("nested/numbered-ten", "10. Create it:\n\n    " + fence(ADD).rstrip("\n").replace("\n", "\n    ") + "\n", A, {}, OK),
     # one fence
     ("fence1/plain", fence(ADD), A, {}, OK),
     ("fence1/no-info", fence(ADD, ""), A, {}, OK),

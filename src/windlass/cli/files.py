@@ -108,7 +108,7 @@ def coloured(diff: str) -> Text:
             left -= 2
         # A line end that changed must show; one that did not would only be in the way.
         mark = "^M" if style in ("green", "red") and line.endswith("\r") else ""
-        text.append(safe(line.removesuffix("\r")) + mark + "\n", style=style)
+        text.append(safe(line.removesuffix("\r").replace("\ufeff", "")) + mark + "\n", style=style)
     return text
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from windlass.replies.diffs import apply_hunks
 from windlass.replies.document import Document, in_style_of
 from windlass.replies.edits import apply_edit, replace_once
-from windlass.replies.elision import first_elision
+from windlass.replies.elision import first_elision, leaves_out_most
 from windlass.replies.kinds import refusal
 from windlass.replies.operations import Change, Delete, Operation, Patch, Substitute, Whole
 from windlass.replies.targets import Targets
@@ -154,7 +154,12 @@ class _Application:
         lines = operation.text.count("\n")
         loose = operation.weak or not operation.labelled
         before = known.count("\n") if known is not None else 0
-        if (operation.part and lines < 0.8 * before) or (loose and before >= 10 and lines < 0.5 * before):
+        small = before >= 10 and lines < 0.5 * before
+        if (
+            (operation.part and lines < 0.8 * before)
+            or (small and loose)
+            or (small and not operation.exact and leaves_out_most(operation.text, known or ""))
+        ):
             raise refusal(
                 "ambiguous",
                 f"The block for {path} seems to be a part of it ({lines} lines, the file has {before}).",

@@ -20,6 +20,25 @@ _CLOSING = re.compile(
     r"you can (?:now|run|use|then)|enjoy[.!]?$|that(?:'|’)?s (?:it|all)|explanation|i(?:'|’)?(?:ve|ll|m)\b|i have|please (?:note|let)|note that|could you|can you)",
     re.IGNORECASE,
 )
+#: How an answer that is an apology, a refusal or a greeting begins in other languages.
+_FOREIGN = re.compile(
+    r"^\W{0,4}(?:(?:es )?tut mir (?:sehr )?leid|leider\b|entschuldig|ich (?:kann|habe|werde|bin|darf)\b|gerne?[!,. ]|natürlich[!,. ]|hier (?:ist|sind)\b|"
+    r"(?:je suis )?(?:vraiment |sincèrement )?désolée?\b|malheureusement|je (?:ne |n['’]|vais|peux|suis|regrette)|voici\b|bien sûr|"
+    r"lo siento|lamentablemente|desafortunadamente|disculp[ae]|no puedo\b|aquí (?:está|tienes)|claro[!,. ]|por supuesto|"
+    r"desculp[ae]|lamento\b|infelizmente|(?:eu )?não (?:posso|consigo)|aqui está|"
+    r"mi (?:di)?spiace|purtroppo|non posso\b|certo[!,. ]|ecco\b|"
+    r"helaas|het spijt|ik kan\b|niestety|przepraszam|nie mogę|üzgünüm|maalesef|tyvärr|beklager|"
+    r"извините|простите|к сожалению|я не могу|вот \w|конечно|вибачте|на жаль|"
+    r"(?:很|非常)?抱歉|对不起|對不起|(?:很)?遗憾|我(?:无法|無法|不能|将|已)|好的|当然|以下是|申し訳|すみません|すいません|ごめん|残念|もちろん|以下は|"
+    r"죄송|미안|안타깝|물론|다음은)",
+    re.IGNORECASE,
+)
+#: A first heading under which a model tells what it is about to do.
+_INTENT = re.compile(
+    r"#{1,6} +[*_`]{0,3}(?:(?:my|the|an?|our|proposed|implementation|action|work|writing|high-level|step-by-step) +)*"
+    r"(plan|approach|strategy|analysis|thoughts?|reasoning|next steps|steps)\b(?: (?:for|of|to)\b.*)?[*_`:. ]*$",
+    re.IGNORECASE,
+)
 #: First lines that only source text has.
 _STRONG = re.compile(
     r"(?:#!|import [\w.*{\"'@]|from [\w.]+ import |def \w|class \w+|async def |@\w|\"{3}|'{3}|#include\b|#pragma|#ifndef|#define|#\[|"
@@ -66,7 +85,8 @@ def _code_marks(text: str) -> bool:
 
 def is_chatter(line: str) -> bool:
     """True for a line that talks to the reader about the work."""
-    return bool(_CHATTER.match(line.strip()))
+    text = line.strip()
+    return bool(_CHATTER.match(text) or _FOREIGN.match(text))
 
 
 def closes_talk(line: str) -> bool:
@@ -123,7 +143,10 @@ def talk_in(path: str, text: str) -> str | None:
     if closes_talk(lines[-1]):
         return lines[-1]
     if is_page(path):
-        return None
+        intent = _INTENT.match(lines[0].strip())
+        # A plan is a page too, where its name says so.
+        named = re.sub(r"[\W_]", "", path.lower())
+        return lines[0] if intent and re.sub(r"\W|s$", "", intent[1].lower()) not in named else None
     if is_prose(lines[0]):
         return lines[0]
     if is_prose(lines[-1]):

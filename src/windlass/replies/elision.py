@@ -101,3 +101,19 @@ def _says_elided(comment: str) -> bool:
         starts = comment.lstrip(" ([<*-").startswith(("...", "…"))
         return bool(_KEY.search(text)) and (starts or bool(_PHRASES.search(text)))
     return bool(_PHRASES.match(text)) or (len(text.split()) <= 7 and bool(_PHRASES.search(text)))
+
+
+_DEFINITION = re.compile(
+    r"^(?:(?:export|default|pub(?:\([a-z]+\))?|public|private|static|async|abstract) +)*"
+    r"(?:def|class|function\*?|fn|func|struct|enum|interface|trait|impl|type|const|module) +(\w+)",
+    re.MULTILINE,
+)
+
+
+def leaves_out_most(text: str, before: str) -> bool:
+    """True where a text has only definitions that the file has too, and fewer than half of the file's.
+
+    So looks the one function that was changed, sent without the rest of its file.
+    """
+    kept, had = set(_DEFINITION.findall(text)), set(_DEFINITION.findall(before))
+    return bool(kept) and kept <= had and len(kept) * 2 < len(had)

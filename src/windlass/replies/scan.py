@@ -165,13 +165,13 @@ def _item_at(lines: list[str], number: int, edits: EditIndex) -> Item | None:
     return None
 
 
-def _unquote(line: str) -> str | None:
-    """A line of a block quote without its mark; None for a line outside one."""
+def _unquote(line: str, spaced: bool) -> str | None:
+    """A line of a block quote without its mark (and the space behind it); None for a line outside one."""
     stripped = line.lstrip(" \t")
     if not stripped.startswith(">"):
         return None
     rest = stripped[1:]
-    return rest[1:] if rest.startswith(" ") else rest
+    return rest[1:] if spaced and rest.startswith(" ") else rest
 
 
 def _fence(lines: list[str], number: int, opener: re.Match[str], edits: EditIndex) -> Item:
@@ -183,6 +183,8 @@ def _fence(lines: list[str], number: int, opener: re.Match[str], edits: EditInde
     )
     char, size, triple = mark[0], len(mark), mark[0] * 3
     depth = opener.group(1).count(">")
+    # Quoted without a space behind the mark, a line's first space is the file's own.
+    spaced = opener.group(1).endswith((" ", "\t")) or opener.group(2) != ""
     sizes = [size]
     content: list[str] = []
     nested = False
@@ -193,8 +195,8 @@ def _fence(lines: list[str], number: int, opener: re.Match[str], edits: EditInde
     while index < len(lines):
         line = lines[index]
         if quoted:
-            for _ in range(depth):
-                unquoted = _unquote(line)
+            for level in range(depth):
+                unquoted = _unquote(line, spaced or level + 1 < depth)
                 if unquoted is None:
                     break
                 line = unquoted
