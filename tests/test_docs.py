@@ -58,8 +58,13 @@ def check_command(shown: str) -> bool:
     words = shlex.split(re.split(r"\s[|>]|&&", shown)[0])[1:]
     command: click.Command = cli
     ctx = click.Context(cli, info_name="windlass")
-    while words and isinstance(command, click.Group) and not words[0].startswith("-"):
+    while words and isinstance(command, click.Group):
         found = command.get_command(ctx, words[0])
+        if found is None and "start" in command.commands:
+            # A group that may be used without its first command, as in `windlass batch items.jsonl`.
+            found, words = command.commands["start"], ["start", *words]
+        if found is None and words[0].startswith("-"):
+            break
         assert found is not None, f"no command {words[0]!r} in: {shown}"
         command, words = found, words[1:]
     known = {
