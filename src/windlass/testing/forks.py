@@ -115,7 +115,9 @@ class Child:
             self.send(signal.SIGKILL)
             raise TimeoutError(f"the command went on for {timeout:.0f} s: {self.shown()[-2000:]}")
         assert self.code is not None
-        return Ended(self.code, self._out.read_text(errors="replace"), self.shown())
+        # Killed within its first milliseconds, it had not even opened its files.
+        printed = self._out.read_text(errors="replace") if self._out.exists() else ""
+        return Ended(self.code, printed, self.shown())
 
 
 class Forks:
