@@ -92,7 +92,7 @@ async def measure(options: argparse.Namespace, server: PostgresServer, model: Op
                 queue.analyse(connection)
             for _ in range(options.workers):
                 fleet.start(*arguments)
-            trouble = Trouble(fleet, server, arguments, 5.0) if options.trouble else None
+            trouble = Trouble(fleet, server, arguments, options.kill_every) if options.trouble else None
             began = time.monotonic()
             done = await wait(app, run_ids, trouble, options.limit)
             seconds = time.monotonic() - began
@@ -274,6 +274,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds until it is given up")
     parser.add_argument("--cut", type=float, default=40.0, help="seconds without a network")
     parser.add_argument("--trouble", action="store_true")
+    parser.add_argument("--kill-every", type=float, default=5.0, help="seconds between kills")
     parser.add_argument("--namespaces", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

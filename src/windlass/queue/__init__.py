@@ -61,7 +61,10 @@ async def enqueue(app: App, run_ids: Sequence[str], place: Place | None = None) 
         if record.status is WorkflowStatus.Success:
             raise InputError(f"Run {record.run_id} has ended in Success; there is nothing to queue.")
 
+    fit = {r.run_id: for_workers(r.options, r.workspace) for r in found if r.options.get("new_folder")}
+
     def keep(connection: Any) -> None:
+        set_options(connection, fit)
         reopen(connection, [record.run_id for record in found])
         enqueue_runs(connection, [record.run_id for record in found], place or Place())
 
@@ -98,6 +101,18 @@ def insert_runs(connection: Any, records: Sequence[RunRecord]) -> None:
     now = time.time()
     rows = [run_row(record.evolve(created_at=now, updated_at=now)) for record in records]
     connection.execute(insert(runs), rows)
+
+
+def set_options(connection: Any, options: Mapping[str, Mapping[str, Any]]) -> None:
+    """Give runs that nobody works on other options, by run id."""
+    from sqlalchemy import update
+
+    from windlass.store.runs import runs
+    from windlass.store.values import dump_json
+
+    for run_id, values in options.items():
+        mine = (runs.c.run_id == run_id, runs.c.owner.is_(None))
+        connection.execute(update(runs).where(*mine).values(options=dump_json(dict(values))))
 
 
 def reopen(connection: Any, run_ids: Sequence[str]) -> None:
