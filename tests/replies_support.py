@@ -64,6 +64,11 @@ CASES: list[tuple[Any, ...]] = [
             )
         )
     ),
+    ("talk/closing-line-of-a-page", "# Title\n\nText.\n\nLet me know if anything should change.\n", ["README.md"], {}, R({"no_file", "ambiguous"})),
+    ("talk/closing-question-of-a-page", "# Title\n\nText.\n\nWould you like a section on tests?\n", ["README.md"], {}, R({"no_file", "ambiguous"})),
+    # one file, two opposite wishes
+    ("conflict/deleted-and-edited", "*** Begin Patch\n*** Delete File: area.py\n*** End Patch\n\narea.py\n" + E1, None, KNOWN, R({"conflict"})),
+    ("conflict/deleted-and-written", "*** Begin Patch\n*** Delete File: area.py\n*** Add File: area.py\n+X = 1\n*** End Patch\n", None, KNOWN, R({"conflict"})),
     # one name without an extension
     ("plainname/makefile-bare", "all:\n\tcc main.c\n", ["Makefile"], {}, {"Makefile": "all:\n\tcc main.c\n"}),
     ("plainname/makefile-fence", "Here:\n\n" + fence("all:\n\tcc main.c\n", "make"), ["Makefile"], {}, {"Makefile": "all:\n\tcc main.c\n"}),
