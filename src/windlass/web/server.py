@@ -30,6 +30,7 @@ from windlass.errors import (
     WindlassError,
     WorkspaceConflict,
 )
+from windlass.events import Listener
 from windlass.web import files_api, meta_api, prompts_api, runs_api, schemas, steering_api
 from windlass.web.access import Access
 from windlass.web.crew import Crew
@@ -39,6 +40,7 @@ from windlass.web.live import Live
 from windlass.web.metrics import Metrics
 from windlass.web.page import page_router
 from windlass.web.services import Services
+from windlass.web.tracing import traces
 
 if TYPE_CHECKING:
     from windlass.web.notes import Notes
@@ -77,7 +79,11 @@ class WebServer:
         database = app.database
         self.feed = Feed(database, app.journal)
         self.metrics = Metrics()
-        self.crew = Crew(app, self.feed, options.places, [self.metrics.on_local_event])
+        listeners: list[Listener] = [self.metrics.on_local_event]
+        traced = traces(app.settings.environment)
+        if traced is not None:
+            listeners.append(traced.on_event)
+        self.crew = Crew(app, self.feed, options.places, listeners)
         self.services = Services(
             app=app,
             feed=self.feed,

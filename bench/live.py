@@ -1,0 +1,298 @@
+"""What live events cost: delivery to many watchers, memory with one that never reads, and the way of a model's token.
+
+    python bench/live.py [--clients 100] [--rate 50] [--seconds 10]
+
+Starts the real server as a process, with the local test server as its model. All traffic stays on this machine. Clients
+are plain websockets that speak Socket.IO; they run in this process, so their own cost is part of every latency.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+
+from windlass.testing.server import Answer, OpenAIServer
+
+#: The server under test: the real one, plus a task that says events of a run that nobody works on.
+SERVER = """
+import asyncio, json, sys, time
+from pathlib import Path
+from windlass.app import App
+from windlass.events import Event
+from windlass.settings import ModelSettings, Settings
+from windlass.web.process import Process, open_socket
+from windlass.web.server import ServerOptions, WebServer
+
+home, port, token, base_url = sys.argv[1:5]
+model = ModelSettings(model="openai-chat:test-model", base_url=base_url, price="free")
+app = App(Settings(home=Path(home), model="local", models={"local": model}))
+server = WebServer(app, ServerOptions(port=int(port), token=token, roots=(Path(home),)))
+process = Process(server)
+
+async def said(run_id, rate, seconds, size):
+    began, number = time.perf_counter(), 0
+    while number < rate * seconds:
+        number += 1
+        text = {"step": 1, "path": f"p{number % 7}", "delta": "x" * size, "n": number, "sent": time.time()}
+        server.feed.on_event(Event("text", run_id, text))
+        server.feed._streams.pop(run_id, None)
+        await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+
+async def commands():
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        run_id, rate, seconds, size = json.loads(line)
+        await said(run_id, rate, seconds, size)
+        print("said", flush=True)
+
+async def main():
+    task = asyncio.create_task(commands())
+    await process.serve([open_socket("127.0.0.1", int(port))])
+
+asyncio.run(main())
+"""
+TOKEN = "a token for the bench only"
+
+
+class Server:
+    """The server as a process."""
+
+    def __init__(self, home: Path, base_url: str, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, str(home), str(port), TOKEN, base_url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.client = httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60, trust_env=False
+        )
+        for _ in range(300):
+            with contextlib.suppress(httpx.TransportError):
+                if self.client.get("/readyz").status_code == 200:
+                    return
+            time.sleep(0.1)
+        raise SystemExit("the server did not start")
+
+    def say(self, run_id: str, rate: int, seconds: float, size: int = 80) -> None:
+        """Say events; returns at once."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps([run_id, rate, seconds, size]) + "\n")
+        self.process.stdin.flush()
+
+    async def said(self) -> None:
+        """Return when they have been said."""
+        assert self.process.stdout is not None
+        await asyncio.to_thread(self.process.stdout.readline)
+
+    def rss(self) -> float:
+        """Resident memory in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def run(self, prompt: str) -> str:
+        """Start a chat; its id."""
+        answer = self.client.post(
+            "/api/runs", json={"workflow": "chat", "prompt": prompt, "options": {"yes": True}}
+        )
+        answer.raise_for_status()
+        run_id: str = answer.json()["run_id"]
+        return run_id
+
+
+@contextlib.asynccontextmanager
+async def watching(server: Server, run_id: str, **options: Any) -> AsyncIterator[ClientConnection]:
+    """A connection that has subscribed to a run."""
+    url = server.url.replace("http://", "ws://") + "/socket.io/?EIO=4&transport=websocket"
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with connect(
+        url, additional_headers=headers, compression=None, close_timeout=0.1, **options
+    ) as line:
+        await line.recv()
+        await line.send("40")
+        await line.recv()
+        await line.send("420" + json.dumps(["subscribe", {"run": run_id, "since": 0}]))
+        while not str(await line.recv()).startswith("430"):
+            pass
+        yield line
+
+
+async def read_all(line: ClientConnection, wanted: int) -> list[tuple[int, float]]:
+    """The numbers of the events and how long each took (seconds)."""
+    seen: list[tuple[int, float]] = []
+    while len(seen) < wanted:
+        packet = str(await line.recv())
+        if packet == "2":
+            await line.send("3")
+        elif packet.startswith('42["text"'):
+            payload = json.loads(packet[2:])[1]
+            seen.append((payload["n"], time.time() - payload["sent"]))
+    return seen
+
+
+def percentile(values: list[float], share: float) -> float:
+    """In milliseconds."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))] * 1000
+
+
+async def delivery(server: Server, run_id: str, clients: int, rate: int, seconds: float) -> None:
+    """All clients get all events in order; how fast."""
+    wanted = int(rate * seconds)
+    before, cpu = server.rss(), server.cpu()
+    async with contextlib.AsyncExitStack() as stack:
+        lines = [await stack.enter_async_context(watching(server, run_id)) for _ in range(clients)]
+        server.say(run_id, rate, seconds)
+        began = time.monotonic()
+        got = await asyncio.wait_for(
+            asyncio.gather(*(read_all(line, wanted) for line in lines)), seconds * 10
+        )
+        took = time.monotonic() - began
+        await server.said()
+        after = server.rss()
+    complete = sum([n for n, _ in one] == list(range(1, wanted + 1)) for one in got)
+    times = [t for one in got for _, t in one]
+    each = (server.cpu() - cpu) / len(times) * 1e6
+    print(
+        f"{clients} clients x {rate} events/s x {seconds:g} s: {complete}/{clients} got all {wanted} in order; "
+        f"p50 {percentile(times, 0.5):.1f} ms, p99 {percentile(times, 0.99):.1f} ms, max {max(times) * 1000:.1f} ms; "
+        f"took {took:.1f} s; server {each:.0f} us of CPU a delivery; RSS {before:.0f} -> {after:.0f} MB"
+    )
+
+
+async def deaf(server: Server, run_id: str) -> None:
+    """A client that never reads must not fill the server's memory: 5 kB x 20,000 events are said to it."""
+    before, highest, deliveries = server.rss(), 0.0, 20_000
+    async with watching(server, run_id, max_queue=1, max_size=None) as line:
+        line.transport.pause_reading()
+        server.say(run_id, 2000, deliveries / 2000, 5000)
+        done = asyncio.create_task(server.said())
+        while not done.done():
+            highest = max(highest, server.rss())
+            await asyncio.sleep(0.05)
+    cut = "windlass_slow_clients_total 1" in server.client.get("/metrics").text
+    print(
+        f"a client that never reads, {deliveries} events of 5 kB (100 MB): RSS {before:.0f} -> at most {highest:.0f} MB; "
+        f"cut off: {cut}"
+    )
+
+
+async def relay(base_url: str, port: int) -> asyncio.Server:
+    """The least that could stand between a model and a browser: each chunk is passed on as it comes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+        body = {"model": "test-model", "stream": True, "messages": [{"role": "user", "content": "relay"}]}
+        async with (
+            httpx.AsyncClient(timeout=60, trust_env=False) as client,
+            client.stream("POST", f"{base_url}/chat/completions", json=body) as answer,
+        ):
+            async for part in answer.aiter_bytes():
+                writer.write(part)
+                await writer.drain()
+        writer.close()
+
+    return await asyncio.start_server(serve, "127.0.0.1", port)
+
+
+async def tokens(server: Server, model: OpenAIServer, relay_port: int, pieces: int) -> None:
+    """From the moment that the model hands a piece over to the moment that a client has it."""
+    # Pieces say their own number; the model hands one over every 50 ms after its first.
+    words = [f"<{n:03d}>" for n in range(pieces)]
+    model.handler = lambda request: Answer("".join(words), chunk=5, seconds_per_chunk=0.05, delay=0.5)
+
+    def lateness(arrived: dict[int, float]) -> list[float]:
+        # The earliest arrival, after its own place in the rhythm, is taken as the rhythm's start: what is compared is the spread.
+        return [at - n * 0.05 for n, at in sorted(arrived.items())]
+
+    bare: dict[int, float] = {}
+    async with (
+        httpx.AsyncClient(timeout=60, trust_env=False) as client,
+        client.stream("GET", f"http://127.0.0.1:{relay_port}/") as answer,
+    ):
+        async for line in answer.aiter_lines():
+            for n in _numbers(line):
+                bare.setdefault(n, time.monotonic())
+    ours: dict[int, float] = {}
+    run_id = await asyncio.to_thread(server.run, "tokens")
+    text = ""
+    async with watching(server, run_id) as line:
+        while len(ours) < pieces:
+            packet = str(await asyncio.wait_for(line.recv(), 60))
+            if packet.startswith('42["text"'):
+                payload = json.loads(packet[2:])[1]
+                text += payload["delta"]
+                for n in _numbers(text):
+                    ours.setdefault(n, time.monotonic())
+            elif packet == "2":
+                await line.send("3")
+    for name, seen in (("bare SSE relay", bare), ("windlass, token to client", ours)):
+        late = lateness(seen)
+        floor = min(late)
+        extra = [value - floor for value in late]
+        print(
+            f"{name}: {len(seen)}/{pieces} pieces; behind the model's rhythm p50 {percentile(extra, 0.5):.0f} ms, "
+            f"p99 {percentile(extra, 0.99):.0f} ms, mean {statistics.mean(extra) * 1000:.0f} ms"
+        )
+
+
+def _numbers(text: str) -> Iterator[int]:
+    import re
+
+    yield from (int(n) for n in re.findall(r"<(\d{3})>", text))
+
+
+async def main() -> None:
+    """All of it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clients", type=int, default=100)
+    parser.add_argument("--rate", type=int, default=50, help="events a second")
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--port", type=int, default=8790)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home, OpenAIServer(lambda request: Answer("Done.")) as model:
+        server = Server(Path(home), model.base_url, given.port)
+        try:
+            run_id = server.run("bench")
+            for _ in range(100):
+                run = server.client.get(f"/api/runs/{run_id}").json()
+                if run["status"] not in ("Pending", "Started"):
+                    break
+                time.sleep(0.1)
+            if run["status"] != "Success":
+                raise SystemExit(f"the first run did not succeed: {run}")
+            await delivery(server, run_id, given.clients, given.rate, given.seconds)
+            await deaf(server, run_id)
+            between = await relay(model.base_url, given.port + 1)
+            await tokens(server, model, given.port + 1, 100)
+            between.close()
+        finally:
+            server.process.terminate()
+            server.process.wait(timeout=60)
+            server.client.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
