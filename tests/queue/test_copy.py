@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.cli import Cli, Steps
+from tests.acceptance.cli import Cli
 from windlass.app import App
 from windlass.batch import run_batch
 from windlass.errors import InputError
@@ -20,15 +20,17 @@ from windlass.testing.server import Answer, OpenAIServer
 
 @pytest.fixture
 def source(tmp_path: Path) -> Database:
-    """A SQLite history: a batch of coding runs, with prompts, files and contents."""
+    """A SQLite history: a batch of two runs, with prompts, files and contents."""
     url = f"sqlite:///{tmp_path / 'w.db'}"
-    with OpenAIServer(Steps({"summary_step": lambda request: Answer("Done. " * 400)})) as server:
-        settings = Settings(database_url=url, model="openai-chat:test-model", tag_requests=True)
+    text = "a.txt\n```\n" + "A line of the file.\n" * 100 + "```\n"
+    with OpenAIServer(lambda request: Answer(text)) as server:
+        settings = Settings(database_url=url, model="openai-chat:test-model")
         settings.__dict__["environment"] = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "k"}
-        items = [{"id": str(n), "requirement": f"slugify {n}"} for n in range(2)]
-        assert [
-            r.status.value for r in run_batch(items, "coding", out=tmp_path / "out", settings=settings)
-        ] == ["Success"] * 2
+        items = [
+            {"id": str(n), "message": f"Fill it in, {n}", "files": {"a.txt": "empty\n"}} for n in range(2)
+        ]
+        done = list(run_batch(items, "auto", out=tmp_path / "out", settings=settings))
+        assert [result.status.value for result in done] == ["Success"] * 2, [result.error for result in done]
     return Database(url)
 
 
