@@ -10,7 +10,7 @@ from windlass.errors import JournalError, NotFound, WorkspaceConflict
 from windlass.events import SEND_WORKFLOW, Event, WorkflowStatus
 from windlass.history import undone
 from windlass.ids import generate_id
-from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord
+from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord, step_of
 from windlass.owners import is_owned, owner_name, take
 from windlass.plan import EventLog
 from windlass.report import in_tree_order
@@ -141,7 +141,7 @@ def entries_before(entries: Sequence[Entry], events: Sequence[Event], step: str)
     began = next((n for n, e in enumerate(entries) if _within(e, step)), len(entries))
     kept = []
     for number, entry in enumerate(entries):
-        owner = entry.path.rpartition("/")[0]
+        owner = step_of(entry.path)
         if entry.state is not EntryState.DONE or entry.kind in _NOT_KEPT:
             continue
         # What comes before the plan (files brought in) has no step; a parent's own effects may come after the step.
@@ -152,7 +152,7 @@ def entries_before(entries: Sequence[Entry], events: Sequence[Event], step: str)
 
 
 def _within(entry: Entry, step: str) -> bool:
-    owner = entry.path.rpartition("/")[0]
+    owner = step_of(entry.path)
     return owner == step or owner.startswith((f"{step}.", f"{step}["))
 
 

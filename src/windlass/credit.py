@@ -13,7 +13,7 @@ from windlass.errors import (
     WorkspaceError,
 )
 from windlass.events import WorkflowStatus
-from windlass.journal import Entry, EntryState, RunJournal
+from windlass.journal import Entry, EntryState, RunJournal, step_of
 from windlass.prompt import Outcome, PromptUsage, Source
 
 #: Failures that say nothing about a prompt: the network, the money, the machine, what the person gave.
@@ -43,7 +43,7 @@ def _usage(entry: Entry, template: str) -> PromptUsage:
     took = None if entry.finished_at is None else int((entry.finished_at - entry.started_at) * 1000)
     return PromptUsage(
         run_id=entry.run_id,
-        step_path=entry.path.rpartition("/")[0],
+        step_path=step_of(entry.path),
         call_path=entry.path,
         prompt_name=entry.prompt_name or "",
         version_no=entry.prompt_version,

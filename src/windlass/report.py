@@ -8,7 +8,7 @@ from typing import Any
 
 from windlass.events import SEND_WORKFLOW, UPDATE_WORKFLOW_STEP, Event, StepStatus, WorkflowStatus
 from windlass.history import net_changes
-from windlass.journal import Entry, EntryState, Journal, RunRecord
+from windlass.journal import Entry, EntryState, Journal, RunRecord, step_of
 from windlass.owners import is_interrupted
 from windlass.prefixes import cacheable_tokens
 
@@ -99,7 +99,7 @@ def steps_of(entries: Sequence[Entry], events: Sequence[Event]) -> list[dict[str
                 steps[path]["seconds"] = round(steps[path]["seconds"] + event.at - began.pop(path), 3)
     mine: dict[str, list[Entry]] = {path: [] for path in steps}
     for entry in entries:
-        for path in owners_of(entry.path.rpartition("/")[0]):
+        for path in owners_of(step_of(entry.path)):
             if path in mine:
                 mine[path].append(entry)
     for path, step in steps.items():
@@ -197,5 +197,5 @@ def sent_texts(entries: Sequence[Entry], step: str) -> list[dict[str, Any]]:
             "reply": e.result["text"] if e.state is EntryState.DONE else None,
         }
         for e in entries
-        if e.kind == "model" and (e.path == step or e.path.rpartition("/")[0] == step)
+        if e.kind == "model" and (e.path == step or step_of(e.path) == step)
     ]

@@ -2,7 +2,7 @@
 
 from windlass.journal.base import Entry, EntryState, Journal, Lease, RunRecord
 from windlass.journal.memory import MemoryJournal
-from windlass.journal.replay import RunJournal, digest_of
+from windlass.journal.replay import RunJournal, digest_of, step_of
 
 __all__ = [
     "Entry",
@@ -13,4 +13,5 @@ __all__ = [
     "RunJournal",
     "RunRecord",
     "digest_of",
+    "step_of",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,14 @@ from windlass.journal.base import Entry, EntryState, Journal, Lease
 def digest_of(request: Any) -> str:
     """SHA-256 of a JSON value in one canonical spelling."""
     return sha256_hex(json.dumps(request, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
+
+
+_EFFECT = re.compile(r"/(?:read:.*|[a-z]+)\[\d+\](?:\.approve)?$")
+
+
+def step_of(path: str) -> str:
+    """The step that an effect's path belongs to; step paths may hold slashes themselves."""
+    return _EFFECT.sub("", path)
 
 
 class RunJournal:
@@ -67,7 +76,7 @@ class RunJournal:
         if entry is not None and entry.digest != digest:
             raise JournalMismatch(
                 f"At {path} the run recorded another {entry.kind} request than it makes now (its code, prompt or "
-                f"input changed); start again from there with: windlass fork {self.lease.run_id} --from {path.split('/')[0]}"
+                f"input changed); start again from there with: windlass fork {self.lease.run_id} --from '{step_of(path)}'"
             )
         return entry
 
