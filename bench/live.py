@@ -189,6 +189,7 @@ async def deaf(server: Server, run_id: str) -> None:
         while not done.done():
             highest = max(highest, server.rss())
             await asyncio.sleep(0.05)
+        line.transport.abort()
     cut = "windlass_slow_clients_total 1" in server.client.get("/metrics").text
     print(
         f"a client that never reads, {deliveries} events of 5 kB (100 MB): RSS {before:.0f} -> at most {highest:.0f} MB; "
