@@ -55,7 +55,7 @@ def test_help_lists_every_command_in_order(windlass: Callable[..., Said]) -> Non
     said = windlass("--help")
     assert said.code == 0
     listed = said.out.partition("Commands")[2]
-    places = [listed.index(f" {name} ") for name in COMMANDS]
+    places = [listed.index(f"│ {name} ") for name in COMMANDS]
     assert places == sorted(places)
     for line in COMMANDS.values():
         assert line[1].split("(")[0].strip(" .")[:30] in said.out
