@@ -11,9 +11,9 @@ from typing import Any
 
 from windlass.replies.edits import read_edit
 from windlass.replies.kinds import refusal
-from windlass.replies.labels import looks_like_path
 from windlass.replies.languages import family_of_path, is_page
 from windlass.replies.operations import Change, Delete, Operation, Substitute, Whole
+from windlass.replies.pathlike import looks_like_path
 from windlass.replies.scan import TAG_OPEN, Edit, EditIndex, scan, tag_path
 
 _PATH_KEYS = (

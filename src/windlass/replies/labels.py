@@ -6,11 +6,16 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from windlass.replies.languages import ENDINGS, family_of_path, is_language, is_well_known_name
-
-_LONGEST = 300
-#: Lines above a block that are searched for its path.
-FAR = 40
+from windlass.replies.languages import family_of_path, is_language, is_well_known_name
+from windlass.replies.pathlike import (
+    LONGEST,
+    has_ending,
+    looks_like_path,
+    only_label_words,
+    undecorate,
+    without_symbols,
+)
+from windlass.replies.wording import FAR
 
 _BULLET = re.compile(r"\s*(?:[-*+•–]|\(?\d{1,3}[.)])\s+")
 _HEADING = re.compile(r"\s{0,3}#{1,6}\s+")
@@ -18,73 +23,6 @@ _CODE_SPAN = re.compile(r"(`{1,5})([^`]+)\1")
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 _HTML_COMMENT = re.compile(r"<!--(.*?)-->")
 _HTML_TAG = re.compile(r"</?(?:b|i|em|strong|code|summary|h[1-6]|p|kbd|tt|details|u)>", re.IGNORECASE)
-_WORDS = frozenset(
-    [
-        "new",
-        "updated",
-        "update",
-        "modified",
-        "modify",
-        "create",
-        "created",
-        "creating",
-        "edit",
-        "edited",
-        "complete",
-        "completed",
-        "full",
-        "final",
-        "the",
-        "this",
-        "corrected",
-        "revised",
-        "fixed",
-        "file",
-        "files",
-        "filename",
-        "filepath",
-        "name",
-        "path",
-        "source",
-        "code",
-        "content",
-        "contents",
-        "module",
-        "script",
-        "of",
-        "in",
-        "at",
-        "to",
-        "step",
-        "part",
-        "section",
-        "here",
-        "is",
-        "here's",
-        "save",
-        "saved",
-        "as",
-        "location",
-        "listing",
-        "my",
-        "our",
-        "your",
-        "with",
-        "into",
-        "write",
-        "rewrite",
-        "rewritten",
-        "replace",
-        "added",
-        "add",
-        "version",
-        "following",
-        "for",
-        "now",
-        "target",
-        "output",
-    ]
-)
 _PARTIAL = re.compile(
     r"\b(?:excerpt|partial|snippet|fragment|extract|relevant|lines?\s+\d|abridged|shortened|changes? only|"
     r"only (?:the )?chang\w+|diff)\b",
@@ -107,16 +45,6 @@ _INTRODUCES = re.compile(
 )
 _TESTS_THEMSELVES = re.compile(
     r"\b(?:tests?|specs?)\s+(?:are\s+)?in(?:to)?\s+(?:the\s+)?(?:new\s+|file\s+)?[*_`(\"']*$", re.IGNORECASE
-)
-_FRAGMENT = re.compile(
-    r"\b(?:add|insert|append|change|replace|modify|part|snippet|function|method|line|lines|section|top|bottom|"
-    r"end of|beginning|start of|imports?|just|only|portion|tweak|patch|look at|examine|review|current\w*|class)\b",
-    re.IGNORECASE,
-)
-_USAGE = re.compile(
-    r"\b(?:usage|use it|using it|example|run|runs|running|test it|try|output|outputs|prints?|printed|result|results|"
-    r"invoke|call it|install|prints|shows?|returns?|produces?|gives|yields|verify|demo)\b",
-    re.IGNORECASE,
 )
 _COMMENT = re.compile(r"\s*(?:#|//|--|;+|%|/\*+|<!--|\"{3}|'{3}|REM)\s*(.+?)\s*(?:\*/|-->|\"{3}|'{3})?\s*$")
 _MARKER = re.compile(r"(?:file\s*path|file\s*name|filepath|filename|file|path)\s*[:=]\s*(.+)$", re.IGNORECASE)
@@ -149,77 +77,9 @@ class Clash:
     names: tuple[str, ...]
 
 
-def looks_like_path(text: str, names: Collection[str], *, spaces: bool = False) -> bool:
-    """True where a text can only be meant as a file name."""
-    if text in names:
-        return True
-    if not text or len(text) > _LONGEST or text.endswith(("/", "\\")) or "://" in text:
-        return False
-    if any(char.isspace() for char in text) and not (spaces and _has_ending(text)):
-        return False
-    if text[0] in "(=<>|&;{+" or text[-1] in ",;({=>":
-        return False
-    base = re.split(r"[/\\]", text)[-1]
-    if "(" in text and not _has_ending(text):
-        return False
-    if _has_ending(base) or is_well_known_name(base):
-        return True
-    if text.startswith(("/", "~/", "../", "./", "\\\\", ".git/")) or re.match(r"[A-Za-z]:[\\/]", text):
-        return bool(re.search(r"\w", text))
-    return ("/" in text or "\\" in text) and bool(re.fullmatch(r"[\w.@+\-\[\]/\\~\0]+", text))
-
-
-def _has_ending(base: str) -> bool:
-    stem, dot, ending = base.rpartition(".")
-    return bool(dot) and bool(stem) and ending.lower() in ENDINGS and not stem.endswith("..")
-
-
-def _undecorate(text: str) -> str:
-    """Without emphasis, brackets, quotes and arrows around a lone path."""
-    text = text.strip()
-    for _ in range(6):
-        before = text
-        text = text.strip().strip("*").strip()
-        if (len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`") or (
-            len(text) > 1
-            and (text[0], text[-1])
-            in {
-                ("“", "”"),
-                ("‘", "’"),
-                ("<", ">"),
-                ("[", "]"),
-                ("(", ")"),
-                ("_", "_"),
-                ("「", "」"),
-                ("【", "】"),
-                ("«", "»"),
-            }
-            and not (text[0] == "_" and text[1] == "_" and text.endswith("__") and len(text) < 5)
-        ):
-            text = text[1:-1]
-        if text.endswith((":", "：")):
-            text = text[:-1]
-        if text == before:
-            break
-    return text.strip()
-
-
-def _without_symbols(text: str) -> str:
-    """Without leading pictures, arrows and the like."""
-    index = 0
-    while index < len(text) and not (text[index].isalnum() or text[index] in "._-~/\\`*[<\"'(@“‘#{【「«"):
-        index += 1
-    return text[index:]
-
-
-def _only_label_words(text: str) -> bool:
-    words = re.findall(r"[^\W_]+(?:['’]\w+)?", text)
-    return all(word.lower().replace("’", "'") in _WORDS or word.isdigit() for word in words)
-
-
 def strict_label(line: str, names: Collection[str]) -> Label | None:
     """The path of a line that holds a path and nothing else but decoration."""
-    if len(line) > _LONGEST or not line.strip():
+    if len(line) > LONGEST or not line.strip():
         return None
     if not _PATH_MARK.search(line):
         # Most lines end here: without a dot or a slash only a well-known or given name can be a path.
@@ -239,10 +99,10 @@ def strict_label(line: str, names: Collection[str]) -> Label | None:
     if ruled:
         text = ruled.group(2)
     for _ in range(3):
-        text = _without_symbols(_HEADING.sub("", _BULLET.sub("", text, count=1), count=1)).strip()
+        text = without_symbols(_HEADING.sub("", _BULLET.sub("", text, count=1), count=1)).strip()
     link = _LINK.search(text)
-    if link and _only_label_words(text[: link.start()]) and not re.search(r"\w", text[link.end() :]):
-        for candidate in (_undecorate(link.group(1)), link.group(2)):
+    if link and only_label_words(text[: link.start()]) and not re.search(r"\w", text[link.end() :]):
+        for candidate in (undecorate(link.group(1)), link.group(2)):
             if looks_like_path(candidate, names):
                 return Label(candidate, strict=True)
     spans = list(_CODE_SPAN.finditer(text))
@@ -252,7 +112,7 @@ def strict_label(line: str, names: Collection[str]) -> Label | None:
         note = _SUFFIX.search(after)
         tail = after[: note.start()] if note else after
         name = span.group(2).strip()
-        if _only_label_words(before) and _only_label_words(tail) and not _reads_on(tail):
+        if only_label_words(before) and only_label_words(tail) and not _reads_on(tail):
             unlabelled = looks_like_path(name, names, spaces=True)
             if unlabelled or (_MARKER_BEFORE.search(before) and re.fullmatch(r"[\w.@+\-/\\]+", name)):
                 return Label(name, strict=True, partial=bool(note and _PARTIAL.search(note.group(1))))
@@ -261,10 +121,10 @@ def strict_label(line: str, names: Collection[str]) -> Label | None:
         return None
     note = _SUFFIX.search(text.rstrip("*_ :"))
     partial = False
-    if note and looks_like_path(_undecorate(text[: note.start()]), names):
+    if note and looks_like_path(undecorate(text[: note.start()]), names):
         partial = bool(_PARTIAL.search(note.group(1)))
         text = text[: note.start()]
-    plain = _undecorate(text)
+    plain = undecorate(text)
     emphatic = plain != text.strip().rstrip(":")
     if looks_like_path(plain, names):
         return Label(plain, strict=True, partial=partial)
@@ -289,15 +149,15 @@ def _after_words(text: str, names: Collection[str], *, partial: bool) -> Label |
         text,
         re.IGNORECASE,
     )
-    if marked and _only_label_words(marked.group(1)):
-        name = _undecorate(marked.group(2))
+    if marked and only_label_words(marked.group(1)):
+        name = undecorate(marked.group(2))
         if looks_like_path(name, names, spaces=True) or re.fullmatch(
             r"[\w.@+\-/\\]*[./\\][\w.@+\-/\\]*\w", name
         ):
             return Label(name, strict=True, partial=partial)
     words = text.rsplit(None, 1)
-    if len(words) == 2 and _only_label_words(words[0]) and len(words[0]) < 40:
-        name = _undecorate(words[1])
+    if len(words) == 2 and only_label_words(words[0]) and len(words[0]) < 40:
+        name = undecorate(words[1])
         if (name in names or re.search(r"[./\\]", name)) and looks_like_path(name, names):
             return Label(name, strict=True, partial=partial)
     return None
@@ -313,7 +173,7 @@ def mentions(paragraph: str, names: Collection[str]) -> list[tuple[str, int, int
         base = re.split(r"[/\\]", name)[-1]
         if (
             name in names
-            or ((_has_ending(base) or is_well_known_name(base)) and looks_like_path(name, names, spaces=True))
+            or ((has_ending(base) or is_well_known_name(base)) and looks_like_path(name, names, spaces=True))
             or (name.startswith(("../", "/", "~/", ".git/")) and looks_like_path(name, names))
         ):
             found.append((name, span.start(), span.end()))
@@ -326,7 +186,7 @@ def mentions(paragraph: str, names: Collection[str]) -> list[tuple[str, int, int
         name = word.group().strip("*_\"'“”‘’()[]<>,;:!?").rstrip(".")
         if "://" in word.group() or name.startswith("www."):
             continue
-        if name in names or (_has_ending(re.split(r"[/\\]", name)[-1]) and looks_like_path(name, names)):
+        if name in names or (has_ending(re.split(r"[/\\]", name)[-1]) and looks_like_path(name, names)):
             found.append((name, word.start(), word.end()))
     return found
 
@@ -337,7 +197,7 @@ def sentence_label(line: str, names: Collection[str]) -> Label | Clash | None:
     Most sentences that mention a file say where something belongs, or what a block is about ("the tests
     for `x.py`"), so only the forms that can introduce nothing but the file itself count.
     """
-    if len(line) > 4 * _LONGEST:
+    if len(line) > 4 * LONGEST:
         return None
     found = mentions(line, names)
     distinct = tuple(dict.fromkeys(name for name, _, _ in found))
@@ -362,7 +222,7 @@ def sentence_label(line: str, names: Collection[str]) -> Label | Clash | None:
 def info_label(info: str, names: Collection[str]) -> Label | None:
     """The path in a fence's info string, in the spellings models use."""
     info = info.strip()
-    if not info or len(info) > _LONGEST:
+    if not info or len(info) > LONGEST:
         return None
     attribute = _ATTRIBUTE.search(info)
     if attribute:
@@ -408,13 +268,13 @@ def _ranged(name: str) -> Label:
 
 def comment_label(first_line: str, names: Collection[str]) -> Label | None:
     """The path in a comment on a block's first line (``# src/x.py``, ``// filepath: src/x.js``)."""
-    if len(first_line) > _LONGEST or first_line.startswith("#!"):
+    if len(first_line) > LONGEST or first_line.startswith("#!"):
         return None
     comment = _COMMENT.match(first_line)
     if comment is None:
         return None
     marker = _MARKER.match(comment.group(1))
-    name = _undecorate(marker.group(1) if marker else comment.group(1))
+    name = undecorate(marker.group(1) if marker else comment.group(1))
     if not looks_like_path(name, names) or (family_of_path(name) is None and name not in names):
         return None
     filepath = bool(marker) and comment.group(1).lower().replace(" ", "").startswith("filepath")
@@ -471,37 +331,3 @@ def _neighbour_is_bullet(gap: Sequence[str], index: int) -> bool:
         if line.strip():
             return bool(_BULLET.match(line))
     return False
-
-
-def last_paragraph(gap: Sequence[str]) -> str:
-    """The text directly above a block, as one line."""
-    lines: list[str] = []
-    for line in reversed(gap[-FAR:]):
-        if line.strip():
-            lines.append(line.strip())
-        elif lines:
-            break
-    return " ".join(reversed(lines))[-4 * _LONGEST :]
-
-
-def speaks_of_usage(gap: Sequence[str]) -> bool:
-    """True where the text above a block says that it shows a use or an output, not a file."""
-    return bool(_USAGE.search(last_paragraph(gap)))
-
-
-def speaks_of_a_part(gap: Sequence[str]) -> bool:
-    """True where the text above a block says that it is a part to put into a file."""
-    return bool(_FRAGMENT.search(last_paragraph(gap)))
-
-
-_PAST = re.compile(
-    r"\((?:before|old|original|previous)\)|\b(?:original|old|previous)(?: (?:code|file|version|content|text|one))? (?:was|is|looked|looks|were)\b"
-    r"|(?:^|\n)\W*before\W*(?:$|\n)|\bbefore(?: the change)?:\s*$",
-    re.IGNORECASE,
-)
-
-
-def speaks_of_the_past(gap: Sequence[str]) -> bool:
-    """True where the text above a block says that it shows the file as it was."""
-    lines = [line for line in gap[-6:] if line.strip()][-2:]
-    return bool(_PAST.search("\n".join(lines)[-4 * _LONGEST :]))

@@ -6,7 +6,7 @@ import posixpath
 import re
 
 from windlass.errors import ReplyError
-from windlass.replies import labels
+from windlass.replies import labels, wording
 from windlass.replies.diffs import FilePatch, read_unified, read_v4a
 from windlass.replies.edits import read_edit
 from windlass.replies.envelopes import (
@@ -27,6 +27,7 @@ from windlass.replies.languages import (
     runs_in_a_shell,
 )
 from windlass.replies.operations import Change, Delete, Operation, Patch, Whole
+from windlass.replies.pathlike import looks_like_path
 from windlass.replies.scan import PATCH_OPEN, TAG_OPEN, EditIndex, Item, Scan, scan
 from windlass.replies.targets import Targets
 
@@ -72,7 +73,7 @@ class Reader:
             if not item.closed:
                 raise refusal("truncated", "The reply ends inside a block: its closing line is missing.")
             # A block that is passed over (a command, an output) leaves the label above it to the next one.
-            gap = [*carried, *self._found.gap(index, index - 1)][-labels.FAR :]
+            gap = [*carried, *self._found.gap(index, index - 1)][-wording.FAR :]
             used = True
             if item.kind == "fence":
                 used = self._fence(item, gap)
@@ -125,7 +126,7 @@ class Reader:
             return False
         if isinstance(label, Clash):
             concerns = only is None or only in label.names
-            if concerns and (word == "output" or labels.speaks_of_usage(gap)):
+            if concerns and (word == "output" or wording.speaks_of_usage(gap)):
                 self._output += 1
                 return False
             self._unlabelled.append((item, gap))
@@ -171,7 +172,7 @@ class Reader:
     def _labelled(self, item: Item, lines: list[str], label: Label, gap: list[str], word: str | None) -> bool:
         path = self._targets.resolve(label.raw)
         only = self._targets.only
-        if labels.speaks_of_the_past(gap):
+        if wording.speaks_of_the_past(gap):
             self._output += 1
             return True
         if label.partial:
@@ -197,7 +198,7 @@ class Reader:
         self._guard_close(item, path)
         known = self._targets.known.get(path)
         part = (
-            known is not None and not label.comment and labels.speaks_of_a_part(gap) and not _says_whole(gap)
+            known is not None and not label.comment and wording.speaks_of_a_part(gap) and not _says_whole(gap)
         )
         body = lines
         if label.drop_first_line and lines and not (known or "").startswith(first):
@@ -251,7 +252,7 @@ class Reader:
         if len(filled) != 1 or (isinstance(label, Label) and label.strict):
             return False
         text = filled[0].strip().strip("`*:")
-        return labels.looks_like_path(text, self._targets.names) and family_of_path(text) is not None
+        return looks_like_path(text, self._targets.names) and family_of_path(text) is not None
 
     def _edits_inside(
         self, item: Item, lines: list[str], label: Label | Clash | None, gap: list[str], pending: str | None
@@ -533,7 +534,7 @@ class Reader:
             left = [
                 item
                 for item, gap in blocks
-                if not labels.speaks_of_usage(gap) and joined(item.lines) not in given
+                if not wording.speaks_of_usage(gap) and joined(item.lines) not in given
             ]
             if not left:
                 return
@@ -575,12 +576,12 @@ class Reader:
             raise refusal("empty", f"The block for {only} is empty.", path=only)
         self._guard_close(item, only)
         known = self._targets.known.get(only)
-        part = known is not None and labels.speaks_of_a_part(gap) and not _says_whole(gap)
+        part = known is not None and wording.speaks_of_a_part(gap) and not _says_whole(gap)
         self._operations.append(Whole(only, text, labelled=False, part=part))
 
 
 def _says_whole(gap: list[str]) -> bool:
-    paragraph = labels.last_paragraph(gap).lower()
+    paragraph = wording.last_paragraph(gap).lower()
     return any(
         word in paragraph for word in ("full", "complete", "whole", "entire", "new version", "rewritten")
     )

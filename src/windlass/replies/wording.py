@@ -1,0 +1,53 @@
+"""What the words above a block say about it: an example, a part, an earlier state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from windlass.replies.pathlike import LONGEST
+
+#: Lines above a block that are searched for its path.
+FAR = 40
+_FRAGMENT = re.compile(
+    r"\b(?:add|insert|append|change|replace|modify|part|snippet|function|method|line|lines|section|top|bottom|"
+    r"end of|beginning|start of|imports?|just|only|portion|tweak|patch|look at|examine|review|current\w*|class)\b",
+    re.IGNORECASE,
+)
+_USAGE = re.compile(
+    r"\b(?:usage|use it|using it|example|run|runs|running|test it|try|output|outputs|prints?|printed|result|results|"
+    r"invoke|call it|install|prints|shows?|returns?|produces?|gives|yields|verify|demo)\b",
+    re.IGNORECASE,
+)
+_PAST = re.compile(
+    r"\((?:before|old|original|previous)\)|\b(?:original|old|previous)(?: (?:code|file|version|content|text|one))? (?:was|is|looked|looks|were)\b"
+    r"|(?:^|\n)\W*before\W*(?:$|\n)|\bbefore(?: the change)?:\s*$",
+    re.IGNORECASE,
+)
+
+
+def last_paragraph(gap: Sequence[str]) -> str:
+    """The text directly above a block, as one line."""
+    lines: list[str] = []
+    for line in reversed(gap[-FAR:]):
+        if line.strip():
+            lines.append(line.strip())
+        elif lines:
+            break
+    return " ".join(reversed(lines))[-4 * LONGEST :]
+
+
+def speaks_of_usage(gap: Sequence[str]) -> bool:
+    """True where the text above a block says that it shows a use or an output, not a file."""
+    return bool(_USAGE.search(last_paragraph(gap)))
+
+
+def speaks_of_a_part(gap: Sequence[str]) -> bool:
+    """True where the text above a block says that it is a part to put into a file."""
+    return bool(_FRAGMENT.search(last_paragraph(gap)))
+
+
+def speaks_of_the_past(gap: Sequence[str]) -> bool:
+    """True where the text above a block says that it shows the file as it was."""
+    lines = [line for line in gap[-6:] if line.strip()][-2:]
+    return bool(_PAST.search("\n".join(lines)[-4 * LONGEST :]))
