@@ -292,6 +292,18 @@ async def test_a_write_that_a_killed_run_may_have_made_is_undone_too(past: Past,
     assert past.files() == (written if die == "after" else {"a.py": b"2\n", "b.py": b"1\n"})
 
 
+@pytest.mark.parametrize("die", ["before", "after"])
+async def test_a_second_write_to_a_file_may_have_been_made(past: Past, die: str) -> None:
+    await past.begin(**{"a.py": b"1\n"})
+    await past.write({"a.py": b"2\n", "b.py": b"2\n"})
+    await past.write({"a.py": b"3\n", "b.py": b"3\n"}, die=die)
+    left = past.files()
+    assert await past.undo() == ["modified a.py", "deleted b.py"]
+    assert past.files() == {"a.py": b"1\n"}
+    await past.redo()
+    assert past.files() == left
+
+
 async def test_a_refused_undo_does_not_count(past: Past) -> None:
     await ran(past)
     (past.folder / "a.py").unlink()

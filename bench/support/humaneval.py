@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -70,7 +71,11 @@ async def walk(rows: Sequence[dict[str, Any]], folder: Path, sandbox: Sandbox) -
                     outcome.problems.append(f"{path} became {list(files)}")
                     continue
                 changes.append(Change(path, None, to_bytes(files[path] or "", None)))
-                meant[path] = reply.meant.encode()
+                # A bare file's outer blank lines are not its own.
+                bare = shape == "bare"
+                meant[path] = (
+                    re.sub(r"(?:\n[ \t]*)+\Z", "\n", reply.meant) if bare else reply.meant
+                ).encode()
                 checks[path] = f"\n{row['test']}\ncheck({row['entry_point']})\n"
         await space.apply(changes)
         for path, data in meant.items():

@@ -167,12 +167,17 @@ async def _still_there(
     open_writes = [e for e in entries if e.kind == "write" and e.state in _BROKEN_OFF]
     if not open_writes:
         return _net(done, paths)
+    settled = {change.path: change for change in _net(done, ())}
     chosen = []
     for change in _net([e for e in entries if e in open_writes or e in done], paths):
         if any(row["path"] == change.path for entry in open_writes for row in _rows(entry)):
             version = await workspace.read(change.path)
-            if (None if version is None else version.sha256) == change.before:
+            now = None if version is None else version.sha256
+            earlier = settled.get(change.path)
+            if now == change.before:
                 continue
+            if earlier is not None and now == earlier.after:
+                change = earlier
         chosen.append(change)
     return chosen
 
