@@ -117,15 +117,14 @@ async def measure(options: argparse.Namespace, server: PostgresServer, model: Op
 
 
 async def judge_ended(app: App, run_ids: list[str], model: OpenAIServer, done: int) -> dict[str, Any]:
+    over = []
+    for run_id in run_ids:
+        record = await app.journal.get_run(run_id)
+        if record.status not in (WorkflowStatus.Pending, WorkflowStatus.Started):
+            over.append(run_id)
+    verdict = await judge(app, over, model)
     if done < len(run_ids):
-        return {
-            "statuses": {"ended in time": done},
-            "paid_twice": [],
-            "overlaps": [],
-            "unknown": 0,
-            "repeated": 0,
-        }
-    verdict = await judge(app, run_ids, model)
+        verdict.statuses["unfinished"] = len(run_ids) - len(over)
     return {
         "statuses": dict(verdict.statuses),
         "calls": verdict.calls,
