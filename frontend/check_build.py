@@ -18,7 +18,17 @@ COMMITTED = HERE.parent / "src" / "windlass" / "web" / "static"
 
 def build(target: Path) -> None:
     """Build the page into a folder. Raises CalledProcessError with the tool's own words."""
-    command = ["npx", "--no-install", "vite", "build", "--outDir", str(target), "--emptyOutDir", "--logLevel", "warn"]
+    command = [
+        "npx",
+        "--no-install",
+        "vite",
+        "build",
+        "--outDir",
+        str(target),
+        "--emptyOutDir",
+        "--logLevel",
+        "warn",
+    ]
     subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True)
 
 
@@ -29,7 +39,9 @@ def differences(built: Path, committed: Path = COMMITTED) -> list[str]:
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 def main() -> int:

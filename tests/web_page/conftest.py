@@ -79,7 +79,9 @@ def opener(browser: Browser, served: Served, complaints: list[str]) -> Iterator[
         page = context.new_page()
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda r: None if _own(r.url, served) else complaints.append(f"request to {r.url}"))
+        page.on(
+            "request", lambda r: None if _own(r.url, served) else complaints.append(f"request to {r.url}")
+        )
         page.add_init_script(
             "addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective, e.blockedURI))"
         )

@@ -31,7 +31,9 @@ def write_long_run(settings: Settings, *, steps: int = 500, characters: int = 5_
 
 async def _write(app: App, steps: int, characters: int) -> str:
     run_id, now = generate_id(), time.time()
-    await app.journal.create_run(RunRecord(run_id, "write-pages", f"A manual of {steps} chapters", workspace=""))
+    await app.journal.create_run(
+        RunRecord(run_id, "write-pages", f"A manual of {steps} chapters", workspace="")
+    )
     lease = await app.journal.acquire(run_id, "long-run")
     plan = [PlanStep(f"write_step[{n}]", f"Chapter {n + 1}", "Write a chapter") for n in range(steps)]
     share = characters // steps

@@ -22,11 +22,15 @@ def populate(served: Served, model: Model) -> dict[str, str]:
         runs["success"] = finished(client, REQUIREMENT, yes=True)
         add_versions(served)
         model.chat = "A lease with an epoch: every write carries it, and an older one is refused."
-        runs["chat"] = finished(client, "How does a paused process learn that it lost its run?", "chat", yes=True)
+        runs["chat"] = finished(
+            client, "How does a paused process learn that it lost its run?", "chat", yes=True
+        )
         runs["waiting"] = finished(client, "Durations such as '1h30m', both ways (asks first)")
         runs["failed"] = failed(client)
         model.pace, model.chunk = 0.12, 9
-        runs["running"] = start(client, "parse_duration and format_duration, with tests for every unit", yes=True)
+        runs["running"] = start(
+            client, "parse_duration and format_duration, with tests for every unit", yes=True
+        )
     return runs
 
 
@@ -35,11 +39,17 @@ def shoot(page: Page, name: str) -> None:
     page.wait_for_load_state("networkidle")
     page.evaluate("document.fonts.ready")
     page.wait_for_timeout(300)
+    # Only as high as keeps each picture below 200 kB.
+    size = page.viewport_size or DESKTOP
+    height = 780 if name in ("run-light", "run-dark") else size["height"]
+    page.set_viewport_size({"width": size["width"], "height": height})
     page.screenshot(path=TARGET / f"{name}.png")
+    page.set_viewport_size(size)
 
 
 def take(browser: Browser, served: Served, runs: dict[str, str], model: Model) -> None:
     """All of them."""
+
     def home(route: Route) -> None:
         """The folder of these pictures is nobody's; show one that a reader might have."""
         answer = route.fetch()
@@ -56,12 +66,15 @@ def take(browser: Browser, served: Served, runs: dict[str, str], model: Model) -
         page.wait_for_selector(".run-row")
         if scheme == "light":
             page.goto(f"{served.url}/runs/{runs['running']}")
-            page.wait_for_selector("[data-step^='implementation_step['][data-status=streaming]", timeout=60_000)
+            page.wait_for_selector(
+                "[data-step^='implementation_step['][data-status=streaming]", timeout=60_000
+            )
             page.wait_for_timeout(2500)
             shoot(page, "run-live")
         pages = {
             "runs": "/",
-            "run": f"/runs/{runs['success']}?step=testing_step" + ("" if phone else "&view=files&file=durations.py"),
+            "run": f"/runs/{runs['success']}?step=testing_step"
+            + ("" if phone else "&view=files&file=durations.py"),
             "run-failed": f"/runs/{runs['failed']}",
             "gate": f"/runs/{runs['waiting']}",
             "prompt-of-a-call": f"/runs/{runs['success']}?step=testing_step.repair%5B1%5D&view=prompt",

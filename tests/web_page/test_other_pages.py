@@ -78,7 +78,9 @@ def test_files_are_picked_and_wrong_options_are_told(opener: Opener, served: Ser
     expect(page.get_by_role("alert")).to_contain_text("folder")
 
 
-def test_a_version_is_written_switched_to_and_rolled_back(opener: Opener, client: httpx.Client, runs: dict[str, str]) -> None:
+def test_a_version_is_written_switched_to_and_rolled_back(
+    opener: Opener, client: httpx.Client, runs: dict[str, str]
+) -> None:
     page = opener("/prompts")
     page.get_by_role("link", name="coding.design").click()
     page.get_by_role("button", name="New version").click()
@@ -102,7 +104,9 @@ def test_a_version_is_written_switched_to_and_rolled_back(opener: Opener, client
     assert client.get("/api/prompts/coding.design").json()["effective"] == 1
 
 
-def test_a_switch_that_was_made_elsewhere_meanwhile_is_not_undone(opener: Opener, client: httpx.Client, runs: dict[str, str]) -> None:
+def test_a_switch_that_was_made_elsewhere_meanwhile_is_not_undone(
+    opener: Opener, client: httpx.Client, runs: dict[str, str]
+) -> None:
     page = opener("/prompts/coding.repair?version=3")
     page.get_by_role("button", name="Use this version").click()
     before = client.get("/api/prompts/coding.repair").json()
@@ -218,10 +222,12 @@ def test_the_page_has_nothing_inline_and_nothing_from_elsewhere() -> None:
 
 
 def test_no_source_writes_html() -> None:
-    sources = [path for path in (ROOT / "frontend" / "src").rglob("*.ts*")]
+    sources = list((ROOT / "frontend" / "src").rglob("*.ts*"))
     assert len(sources) > 20
     for path in sources:
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", path.read_text()), path.name
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", path.read_text()
+        ), path.name
 
 
 def test_the_lock_file_names_no_registry() -> None:

@@ -28,7 +28,9 @@ def done(_world: tuple[Served, Model]) -> Iterator[str]:
 
 def live_text(page: Page) -> str:
     """The streamed text that is in view."""
-    return page.evaluate("[...document.querySelectorAll('#live .row-text')].map(e => e.textContent).join('\\n')")
+    return page.evaluate(
+        "[...document.querySelectorAll('#live .row-text')].map(e => e.textContent).join('\\n')"
+    )
 
 
 def shown(page: Page) -> int:
@@ -36,7 +38,9 @@ def shown(page: Page) -> int:
     return int(page.get_attribute("#main", "data-events") or 0)
 
 
-def test_a_run_is_started_from_the_form_and_watched_to_its_end(page: Page, model: Model, client: httpx.Client) -> None:
+def test_a_run_is_started_from_the_form_and_watched_to_its_end(
+    page: Page, model: Model, client: httpx.Client
+) -> None:
     model.pace = 0.01
     page.locator("header").get_by_role("link", name="New run").click()
     expect(page.get_by_role("radio", name="Coding")).to_be_checked()
@@ -57,15 +61,21 @@ def test_a_run_is_started_from_the_form_and_watched_to_its_end(page: Page, model
     assert shown(page) == run["last_event_id"]
 
 
-def test_a_dropped_connection_loses_and_repeats_nothing(opener: Opener, model: Model, client: httpx.Client) -> None:
+def test_a_dropped_connection_loses_and_repeats_nothing(
+    opener: Opener, model: Model, client: httpx.Client
+) -> None:
     sockets: list[WebSocketRoute] = []
     model.pace, model.chunk = 0.02, 12
 
     page = opener()
-    page.route_web_socket(re.compile("/socket.io/"), lambda ws: (ws.connect_to_server(), sockets.append(ws)) and None)
+    page.route_web_socket(
+        re.compile("/socket.io/"), lambda ws: (ws.connect_to_server(), sockets.append(ws)) and None
+    )
     run_id = start(client, REQUIREMENT, yes=True)
     page.goto(page.url.rstrip("/") + f"/runs/{run_id}")
-    expect(page.locator("[data-step^='test_generation_step['][data-status=streaming]")).to_be_visible(timeout=20_000)
+    expect(page.locator("[data-step^='test_generation_step['][data-status=streaming]")).to_be_visible(
+        timeout=20_000
+    )
     before = shown(page)
     sockets[-1].close()
     expect(page.locator("[data-connection=reconnecting]")).to_be_visible()
@@ -76,11 +86,18 @@ def test_a_dropped_connection_loses_and_repeats_nothing(opener: Opener, model: M
     expect(page.locator("#main")).to_have_attribute("data-events", str(len(events)))
     assert before < len(events)
     told = {"call": "step_path", "file_change": "step_path", "tests": "step_path"}
-    for step in ("test_generation_step[test_durations.py]", "implementation_step[durations.py]", "testing_step"):
+    for step in (
+        "test_generation_step[test_durations.py]",
+        "implementation_step[durations.py]",
+        "testing_step",
+    ):
         page.locator(f"[data-step='{step}']").click()
         wanted = [str(e["event_id"]) for e in events if e["name"] in told and e[told[e["name"]]] == step]
         expect(page.locator(".output [data-event]")).to_have_count(len(wanted))
-        assert page.eval_on_selector_all(".output [data-event]", "all => all.map(e => e.dataset.event)") == wanted
+        assert (
+            page.eval_on_selector_all(".output [data-event]", "all => all.map(e => e.dataset.event)")
+            == wanted
+        )
     # The reply that was cut in the middle on its way is shown whole.
     page.locator("[data-step='test_generation_step[test_durations.py]']").click()
     rows = page.locator("#t1 .row-text")
@@ -90,7 +107,9 @@ def test_a_dropped_connection_loses_and_repeats_nothing(opener: Opener, model: M
     expect(page.locator("#t1 .row-number").filter(has_text=re.compile(f"^{len(reply)}$"))).to_be_visible()
 
 
-def test_a_reload_in_mid_run_shows_the_text_from_its_beginning(opener: Opener, model: Model, client: httpx.Client) -> None:
+def test_a_reload_in_mid_run_shows_the_text_from_its_beginning(
+    opener: Opener, model: Model, client: httpx.Client
+) -> None:
     model.pace, model.chunk, model.chat = 0.05, 6, " ".join(f"word{n:03}" for n in range(900))
     run_id = start(client, "Talk.", "chat", yes=True)
     page = opener(f"/runs/{run_id}")
@@ -107,7 +126,9 @@ def test_a_reload_in_mid_run_shows_the_text_from_its_beginning(opener: Opener, m
     expect(page.locator(".badge")).to_have_text("Cancelled")
 
 
-def test_the_tail_is_followed_until_somebody_scrolls(opener: Opener, model: Model, client: httpx.Client) -> None:
+def test_the_tail_is_followed_until_somebody_scrolls(
+    opener: Opener, model: Model, client: httpx.Client
+) -> None:
     model.pace, model.chunk, model.chat = 0.02, 40, "".join(f"line {n}\n" for n in range(6000))
     run_id = start(client, "Talk.", "chat", yes=True)
     page = opener(f"/runs/{run_id}", viewport={"width": 1200, "height": 500})
@@ -146,7 +167,9 @@ def test_an_open_question_is_answered_and_the_run_goes_on(opener: Opener, client
     expect(page.locator(".output [data-block=call]")).to_contain_text("coding.refine")
 
 
-def test_writes_are_approved_with_their_diff_in_sight(opener: Opener, client: httpx.Client, served: Served) -> None:
+def test_writes_are_approved_with_their_diff_in_sight(
+    opener: Opener, client: httpx.Client, served: Served
+) -> None:
     run_id = finished(client, REQUIREMENT, yes=True, approve_writes=True)
     page = opener(f"/runs/{run_id}")
     gate = page.locator("[data-gate=writes]")
@@ -173,7 +196,9 @@ def test_the_failing_step_opens_itself_with_its_tests(opener: Opener, client: ht
     expect(page.get_by_role("tab", name="Tests 5")).to_have_attribute("aria-selected", "true")
 
 
-def test_a_file_is_undone_and_one_that_changed_since_only_by_force(opener: Opener, client: httpx.Client) -> None:
+def test_a_file_is_undone_and_one_that_changed_since_only_by_force(
+    opener: Opener, client: httpx.Client
+) -> None:
     run_id = finished(client, REQUIREMENT, yes=True)
     workspace = Path(client.get(f"/api/runs/{run_id}").json()["workspace"])
     page = opener(f"/runs/{run_id}?view=files")
@@ -204,7 +229,9 @@ def test_addresses_name_step_file_and_line(opener: Opener, done: str) -> None:
     expect(page.locator("[role=treeitem][aria-selected=true]")).to_contain_text("Repair 1")
     expect(page.locator("tr.marked")).to_contain_text("def parse_duration")
     page.goto(page.url.split("?")[0] + "?step=implementation_step%5Bdurations.py%5D#t1-L5")
-    expect(page.locator(".row.marked .row-text")).to_have_text('"""Durations such as ``1h30m`` and numbers of seconds, both ways."""')
+    expect(page.locator(".row.marked .row-text")).to_have_text(
+        '"""Durations such as ``1h30m`` and numbers of seconds, both ways."""'
+    )
 
 
 def test_the_exact_prompt_of_a_call_is_shown(opener: Opener, done: str) -> None:
@@ -218,7 +245,9 @@ def test_the_exact_prompt_of_a_call_is_shown(opener: Opener, done: str) -> None:
     expect(panel).to_contain_text("{{")
 
 
-def test_what_a_model_says_is_text_and_nothing_else(opener: Opener, model: Model, client: httpx.Client) -> None:
+def test_what_a_model_says_is_text_and_nothing_else(
+    opener: Opener, model: Model, client: httpx.Client
+) -> None:
     model.chat = HOSTILE
     run_id = finished(client, HOSTILE, "chat", yes=True)
     page = opener(f"/runs/{run_id}")

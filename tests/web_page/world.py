@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,13 +14,15 @@ from pathlib import Path
 
 import httpx
 
-from tests.web.serving import Served, serving, wait_for, wait_for_end
+from tests.web.serving import Served, serving
 from windlass.evidence import Comparison, Tally
 from windlass.prompt.compare import CaseResult
 from windlass.settings import ModelSettings, PriceSettings, Settings
 from windlass.store.prompt_comparisons import SqlResultBook
 from windlass.testing.server import Answer, Fault, OpenAIServer, Request
 
+#: Long enough for a whole coding run on a very busy machine (seconds).
+PATIENCE = 120.0
 REQUIREMENT = (
     "A module durations.py: parse_duration turns texts such as '1h30m' into seconds, format_duration turns "
     "seconds back into the shortest such text. Bad input is a ValueError."
@@ -56,9 +59,9 @@ class Model:
         if request.step == "requirement_step" and "(asks first)" in request.text:
             text = json.dumps({**json.loads(text), "open_questions": [QUESTION]})
         if request.step.startswith("testing_step.repair") and "(never repaired)" in request.text:
-            text = "Nothing is wrong with it.\n\n" + self.replies["implementation_step[durations.py]"].replace(
-                "numbers of seconds", "seconds"
-            )
+            text = "Nothing is wrong with it.\n\n" + self.replies[
+                "implementation_step[durations.py]"
+            ].replace("numbers of seconds", "seconds")
         return Answer(text, chunk=self.chunk, seconds_per_chunk=self.pace)
 
 
@@ -87,12 +90,14 @@ def start(client: httpx.Client, prompt: str, workflow: str = "coding", **options
 def finished(client: httpx.Client, prompt: str, workflow: str = "coding", **options: object) -> str:
     """A run that has come to its end, or waits for a person; its id."""
     run_id = start(client, prompt, workflow, **options)
-    wait_for_end(client, run_id)
-    # The process that worked on it lets go a moment later; before that nothing can be undone.
-    wait_for(
-        lambda: client.get(f"/api/runs/{run_id}").json()["display_status"] != "running", why="the run to be let go"
-    )
-    return run_id
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        run = client.get(f"/api/runs/{run_id}").json()
+        # The process that worked on it lets go a moment after the end; before that nothing can be undone.
+        if run["status"] not in ("Pending", "Started") and run["display_status"] != "running":
+            return run_id
+        time.sleep(0.05)
+    raise AssertionError(f"run {run_id} did not end: {run}")
 
 
 def failed(client: httpx.Client) -> str:
@@ -120,5 +125,10 @@ def add_versions(served: Served) -> None:
             book.record(f"case-{case:02}", version, CaseResult("pass" if passed else "fail", cost))
         wins, losses = wins + (new and not old), losses + (old and not new)
     both = sum(case % 3 != 0 and case % 11 != 5 for case in range(40))
-    tallies = (Tally(two, both + losses, 40 - both - losses, 0, 90_000, 0), Tally(three, both + wins, 40 - both - wins, 0, 80_000, 0))
-    book.conclude(Comparison(*tallies, both=both, only_new=wins, only_old=losses, neither=40 - both - wins - losses))
+    tallies = (
+        Tally(two, both + losses, 40 - both - losses, 0, 90_000, 0),
+        Tally(three, both + wins, 40 - both - wins, 0, 80_000, 0),
+    )
+    book.conclude(
+        Comparison(*tallies, both=both, only_new=wins, only_old=losses, neither=40 - both - wins - losses)
+    )
