@@ -125,6 +125,7 @@ class Forks:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
+        self._listener = threading.Thread()
         self._lock = threading.Lock()
         self._children: list[Child] = []
 
@@ -138,7 +139,8 @@ class Forks:
         assert self._process.stdout is not None
         if self._process.stdout.readline() != "ready\n":
             raise RuntimeError("the fork server did not start")
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         return self
 
     def __exit__(
@@ -146,8 +148,12 @@ class Forks:
     ) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()  # the server kills what is left
         self._process.wait()
+        # Nothing is left open for the garbage collector to complain about.
+        self._listener.join()
+        self._process.stdout.close()
 
     def start(self, arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path, folder: Path) -> Child:
         """Start ``windlass`` with these arguments and exactly this environment; its output goes to files in ``folder``."""
