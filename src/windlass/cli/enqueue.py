@@ -86,7 +86,12 @@ def enqueue_run(
         app.check_models(options)
         made = await submit(app, workflow, title, workspace, {**options, "new_folder": new_folder}, place)
         await app.workspace(made)
-        return {"run_id": made.run_id, "status": made.status.value, "queue": place.queue, "workspace": workspace}
+        return {
+            "run_id": made.run_id,
+            "status": made.status.value,
+            "queue": place.queue,
+            "workspace": workspace,
+        }
 
     done = with_app(work)
     if output.as_json:
