@@ -89,7 +89,9 @@ def tag_options(tags: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_test_file(target: str, files: Sequence[str]) -> None:
     if len(files) > 1:
-        raise ArgumentError(f"{len(files)} files are to be tested, but one test file is named ({target}); leave it out.")
+        raise ArgumentError(
+            f"{len(files)} files are to be tested, but one test file is named ({target}); leave it out."
+        )
     if target in files:
         raise ArgumentError(f"{target} is the file under test; its tests need a file of their own.")
 
