@@ -91,7 +91,7 @@ def test_a_version_is_written_switched_to_and_rolled_back(
     dialog.get_by_role("button", name="Store").click()
     expect(page.locator("[data-version='2']")).to_contain_text("Fewer files")
     page.get_by_role("button", name="Changes since v1").click()
-    expect(page.locator("tr.added")).to_contain_text("Prefer few files.")
+    expect(page.locator("tr.added").last).to_contain_text("Prefer few files.")
     page.get_by_role("button", name="Use this version").click()
     dialog.get_by_label("Why").fill("Designs were too large")
     dialog.get_by_role("button", name="Use version 2").click()
