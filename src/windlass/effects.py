@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from windlass.budget import Budget
-from windlass.errors import SandboxError, StepFailed, WindlassError, WorkspaceConflict
+from windlass.errors import JournalMismatch, SandboxError, StepFailed, WindlassError, WorkspaceConflict
 from windlass.history import unified
 from windlass.ids import sha256_hex
 from windlass.journal import Entry, EntryState, RunJournal, digest_of
@@ -296,7 +297,15 @@ class Effects:
         question = Question(
             f"{path}.approve", "writes", "Write these changes?", {"diff": diff, "files": files}
         )
-        if (await self.ask_a_person(question)).action != "approve":
+        try:
+            answer = await self.ask_a_person(question)
+        except JournalMismatch:
+            names = ", ".join(c.path for c in changing)
+            raise WorkspaceConflict(
+                f"{names}: changed by someone else after the question was asked; nothing was written. Start again from "
+                f"there with: windlass fork {self.run_id} --from {shlex.quote(step_path)}"
+            ) from None
+        if answer.action != "approve":
             raise StepFailed("The changes were rejected; nothing was written.")
 
     async def _recorded_changes(self, claim: Entry) -> list[Change]:
@@ -355,6 +364,7 @@ class Effects:
         """A person's answer. Raises WaitingForPerson when nobody is here to give it."""
         entry = self.journal.recorded(question.path, question.digest)
         if entry is not None:
+            self.log.answered(question.path, entry.result)
             return Answer(entry.result["action"], entry.result.get("text", ""))
         self.check_stop()
         asked = self.journal.last(question.path)
@@ -377,7 +387,7 @@ class Effects:
             raise WaitingForPerson(question)
         result = {"action": answer.action, "text": answer.text}
         await self.journal.record(question.path, "answer", question.digest, dict(question.detail), result)
-        self.log.emit("gate", {"path": question.path, "answer": result})
+        self.log.answered(question.path, result)
         return answer
 
 

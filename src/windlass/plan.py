@@ -92,6 +92,7 @@ class EventLog:
         self._steps: dict[str, PlanStep] = {}
         self._numbers: dict[str, int] = {}
         self._seq = 0
+        self._answered: set[str] = set()
         self._queue: asyncio.Queue[Event | asyncio.Future[None]] = asyncio.Queue()
         self._pump: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
@@ -112,6 +113,8 @@ class EventLog:
                     )
                     self._steps[step.path] = step
                     self._numbers[step.path] = row["step_id"]
+            elif event.name == "gate" and "answer" in event.payload:
+                self._answered.add(event.payload["path"])
             elif event.name == UPDATE_WORKFLOW_STEP and "path" in event.payload:
                 known = self._steps[event.payload["path"]]
                 if "status" in event.payload:
@@ -206,6 +209,12 @@ class EventLog:
     def notice(self, sentence: str, **extra: Any) -> None:
         """One sentence worth a person's attention."""
         self.emit("notice", {"text": sentence, **extra})
+
+    def answered(self, path: str, answer: Mapping[str, Any]) -> None:
+        """A person's answer to the question at ``path``, wherever it was given; said once."""
+        if path not in self._answered:
+            self._answered.add(path)
+            self.emit("gate", {"path": path, "answer": dict(answer)})
 
     def emit(self, name: str, payload: Mapping[str, Any]) -> None:
         """Any stored event."""

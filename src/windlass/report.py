@@ -155,7 +155,7 @@ def waiting_for(record: RunRecord, events: Sequence[Event]) -> dict[str, Any] | 
 
 def display_status(record: RunRecord) -> str:
     """The status as people want it: a started run without a living owner is ``interrupted``."""
-    if record.status in (WorkflowStatus.Started, WorkflowStatus.Pending):
+    if record.status is WorkflowStatus.Started:
         return "interrupted" if is_interrupted(record) else "running"
     return record.status.value
 

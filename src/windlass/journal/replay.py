@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import time
 from collections.abc import Callable
 from typing import Any
@@ -76,7 +77,7 @@ class RunJournal:
         if entry is not None and entry.digest != digest:
             raise JournalMismatch(
                 f"At {path} the run recorded another {entry.kind} request than it makes now (its code, prompt or "
-                f"input changed); start again from there with: windlass fork {self.lease.run_id} --from '{step_of(path)}'"
+                f"input changed); start again from there with: windlass fork {self.lease.run_id} --from {shlex.quote(step_of(path))}"
             )
         return entry
 

@@ -137,7 +137,10 @@ class Live:
         record = await self.services.app.journal.get_run(run)
         if record.run_id != run:
             raise NotFound(f"No run is called {run!r}.")
-        client = self._clients[sid]
+        client = self._clients.get(sid)
+        if client is None:
+            # It left while the run was looked up.
+            return {"error": "The connection has ended."}
         if run not in client.watched:
             if len(client.watched) >= MAX_WATCHED:
                 return {"error": f"One connection can watch {MAX_WATCHED} runs; unsubscribe from some."}
