@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,11 @@ from windlass.testing.server import OpenAIServer
 
 pytestmark = pytest.mark.xdist_group("workers")
 
+#: These need minutes, and a machine that does nothing else.
+full = pytest.mark.skipif(
+    not os.environ.get("WINDLASS_TEST_FULL"), reason="takes minutes: WINDLASS_TEST_FULL=1"
+)
+
 
 @pytest.fixture
 def server() -> Iterator[OpenAIServer]:
@@ -32,6 +38,7 @@ def fleet(postgres_url: str, tmp_path: Path, server: OpenAIServer) -> Iterator[F
     made.end()
 
 
+@full
 async def test_every_run_once_though_a_worker_is_killed_and_the_database_restarts(
     postgres_server: PostgresServer, tmp_path: Path, server: OpenAIServer
 ) -> None:
@@ -126,6 +133,7 @@ async def test_lost_and_stuck_jobs_unreachable_workspaces_and_cancelled_runs(
     await app.close()
 
 
+@full
 async def test_who_is_at_work_and_what_waits(fleet: Fleet, server: OpenAIServer) -> None:
     from windlass.queue.crew import backlog, workers_at_work
 
