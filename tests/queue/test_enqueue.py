@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ CHAT = {"message": "hello", "yes": True}
 
 
 @pytest.fixture
-def app(postgres_url: str) -> App:
-    return App(Settings(database_url=postgres_url, model="openai-chat:test-model"))
+async def app(postgres_url: str) -> AsyncIterator[App]:
+    made = App(Settings(database_url=postgres_url, model="openai-chat:test-model"))
+    yield made
+    await made.close()
 
 
 def jobs(app: App) -> list[tuple[Any, ...]]:
