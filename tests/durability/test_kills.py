@@ -29,8 +29,6 @@ def test_killed_at_boundaries_of_its_journal(bench: Bench) -> None:
     step = bench.boundaries // 6
     hit = all_well(bench, [(f"boundary {n}", {"kill_at": n}) for n in range(3, bench.boundaries - 5, step)])
     assert len(hit) >= 6
-    # Some of these boundaries lie within a call: its attempt is in the journal, its reply is not.
-    assert sum(hit) >= 1
 
 
 def test_killed_at_random_moments_again_and_again(bench: Bench) -> None:

@@ -14,7 +14,7 @@ from windlass.replies.operations import Operation, Whole
 from windlass.replies.read import Reader
 from windlass.replies.scan import Scan, scan
 from windlass.replies.targets import Targets
-from windlass.replies.thinking import strip_thinking
+from windlass.replies.thinking import ends_a_thought, strip_thinking
 
 
 def parse_reply(
@@ -45,7 +45,12 @@ def parse_reply(
     if not text.strip():
         raise refusal("truncated" if cut else "empty", "The reply holds nothing but thinking.")
     operations = _operations(text, targets, cut=cut)
-    return apply_operations(operations, targets)
+    changed = apply_operations(operations, targets)
+    for path, new in changed.items():
+        # Cut off there, a fence that opens the answer looks like the one that closes a draft in the thinking.
+        if cut and new is not None and ends_a_thought(new) and not ends_a_thought(known_files.get(path, "")):
+            raise refusal("truncated", f"The reply was cut off where {path} cannot be told from thinking.")
+    return changed
 
 
 def _operations(text: str, targets: Targets, *, cut: bool) -> list[Operation]:

@@ -7,6 +7,7 @@ import re
 _OPEN = re.compile(r"[ \t]*(?:<(think|thinking|thought|reasoning)>|(\[THINK\])|(◁think▷))", re.IGNORECASE)
 _ANY_CLOSE = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷", re.IGNORECASE)
 _ANY_OPEN = re.compile(r"<(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷", re.IGNORECASE)
+_CLOSE_ALONE = re.compile(rf"^[ \t]*(?:{_ANY_CLOSE.pattern})[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})([^\n`]*)$")
 _QUOTES = "\"'`(/[|\\"
 
@@ -110,3 +111,9 @@ def _is_orphan(lines: list[str], number: int, closed: re.Match[str], fence: tupl
         if mark:
             return bool(mark.group(2).strip())
     return False
+
+
+def ends_a_thought(text: str) -> bool:
+    """Whether a file's text has a closing thinking tag alone on a line, and no opening one before it."""
+    found = _CLOSE_ALONE.search(text)
+    return found is not None and _ANY_OPEN.search(text, 0, found.start()) is None
