@@ -239,8 +239,10 @@ def test_the_exact_prompt_of_a_call_is_shown(opener: Opener, done: str) -> None:
     page.locator("[data-block=call]").get_by_role("link", name="Prompt").click()
     panel = page.get_by_role("tabpanel")
     expect(panel.locator("#m1 .row").first).to_be_visible()
-    expect(panel).to_contain_text("coding.repair v1")
-    expect(panel).to_contain_text("assert 1800 == 5400")
+    # Another test of this server may have put a second version in effect.
+    expect(panel).to_contain_text(re.compile(r"coding\.repair v\d"))
+    # Only the lines in sight are in the document.
+    expect(panel).to_contain_text("You repair a Python project whose tests fail.")
     panel.get_by_role("button", name="Template").click()
     expect(panel).to_contain_text("{{")
 
@@ -282,6 +284,7 @@ def test_keys_alone_are_enough(opener: Opener, done: str) -> None:
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_hidden()
     page.keyboard.press("g")
     page.keyboard.press("p")
     page.wait_for_url(re.compile("/prompts$"))

@@ -20,6 +20,7 @@ export function GateCard({ run, gate, onAnswered }: Props) {
   const criteria = list(gate.detail.acceptance_criteria);
   const requirement = typeof gate.detail.requirement === "string" ? gate.detail.requirement : "";
   const diff = typeof gate.detail.diff === "string" ? gate.detail.diff : "";
+  const files = (Array.isArray(gate.detail.files) ? gate.detail.files : []).map((file) => `${file.path} (${file.change})`);
   const [answers, setAnswers] = useState<string[]>(() => questions.map(() => ""));
   const [edited, setEdited] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
@@ -65,6 +66,13 @@ export function GateCard({ run, gate, onAnswered }: Props) {
           />
         </label>
       ))}
+      {files.length > 0 && (
+        <ul>
+          {files.map((file) => (
+            <li key={file}>{file}</li>
+          ))}
+        </ul>
+      )}
       {diff && <DiffView diff={diff} />}
       {edited !== null && (
         <label class="field">

@@ -76,7 +76,9 @@ export function useKeys(keys: Record<string, (event: KeyboardEvent) => void>): v
       const target = event.target as HTMLElement;
       if (target.closest("input, textarea, select, [contenteditable]") || document.querySelector("dialog[open]")) return;
       const pair = prefix && event.timeStamp - at < 1_200 ? `${prefix} ${event.key}` : "";
-      const act = present.current[pair] ?? present.current[event.key];
+      // "g" begins a pair wherever it is bound: after it, a page's own single keys keep still.
+      const single = pair.startsWith("g ") ? undefined : present.current[event.key];
+      const act = present.current[pair] ?? single;
       prefix = event.key.length === 1 ? event.key : "";
       at = event.timeStamp;
       if (!act) return;
