@@ -138,6 +138,8 @@ def test_the_tail_is_followed_until_somebody_scrolls(
     box.hover()
     page.mouse.wheel(0, -250)
     expect(box).to_have_attribute("data-tail", "false")
+    # The wheel's own movement, and a scroll that was already under way, come to rest first.
+    page.wait_for_timeout(500)
     top = box.evaluate("e => e.scrollTop")
     height = box.evaluate("e => e.scrollHeight")
     page.wait_for_function("h => document.querySelector('.output-scroll').scrollHeight > h + 200", arg=height)
