@@ -158,6 +158,10 @@ async def test_runs_are_found_by_beginning_end_and_last(journal: Journal, clock:
     await journal.create_run(run("abcd-four"))
     with pytest.raises(NotFound, match="More than one run"):
         await journal.get_run("abcd")
+    assert (await journal.get_run("abcd-one", whole=True)).run_id == "abcd-one"
+    for part in ("last", "abcd", "abcd-o", "-two", "ABCD-one", ""):
+        with pytest.raises(NotFound, match=f"No run is called '{part}'"):
+            await journal.get_run(part, whole=True)
 
 
 async def test_runs_are_listed_newest_first_by_status_and_search(journal: Journal, clock: Clock) -> None:

@@ -56,14 +56,14 @@ def browser(served: Served) -> Iterator[httpx.Client]:
         yield one
 
 
-def every_route(served: Served) -> list[tuple[str, str]]:
+def every_route(served: Served, run_id: str = "01abcdef") -> list[tuple[str, str]]:
     """Method and path of each route that the router knows, parameters filled in."""
     found = []
 
     def walk(routes: list[object]) -> None:
         for route in routes:
             if isinstance(route, APIRoute):
-                path = route.path.replace("{run_id}", "01abcdef").replace("{name}", "x")
+                path = route.path.replace("{run_id}", run_id).replace("{name}", "x")
                 found.extend((method, path) for method in route.methods)
             elif hasattr(route, "routes"):
                 walk(list(route.routes))
@@ -384,12 +384,25 @@ def test_a_run_of_somebody_else_is_like_no_run(served: Served, client: httpx.Cli
     assert client.get("/api/runs/01zzzzzzzzzzzzzzzzzz").json() == {
         "error": "No run is called '01zzzzzzzzzzzzzzzzzz'."
     }
-    run_id = served.start(client)
-    wait_for_end(client, run_id)
-    for abbreviated in (run_id[:8], run_id[-6:], "last"):
-        answer = client.get(f"/api/runs/{abbreviated}")
-        assert answer.status_code == 404, "an address names one run, whatever runs come later"
-        assert answer.json() == {"error": f"No run is called '{abbreviated}'."}
+    one, other = served.start(client), served.start(client)
+    for run_id in (one, other):
+        wait_for_end(client, run_id)
+    shared = one[:4]
+    assert other.startswith(shared), "ids begin with the time"
+    about_a_run = [(m, p) for m, p in every_route(served, run_id="{run_id}") if "{run_id}" in p]
+    assert len(about_a_run) >= 12
+    bodies = {"fork": {"from": "chat_step"}, "answer": {"action": "approve"}}
+    for abbreviated in (one[:-1], one[-6:], shared, "last"):
+        for method, path in about_a_run:
+            answer = client.request(
+                method,
+                path.format(run_id=abbreviated),
+                params={"path": "x"},
+                json=None if method == "GET" else bodies.get(path.rpartition("/")[2], {}),
+            )
+            # An address names one run, whatever runs come later.
+            assert answer.status_code == 404, (method, path, abbreviated, answer.text)
+            assert answer.json() == {"error": f"No run is called '{abbreviated}'."}, (method, path)
 
 
 def test_large_bodies_are_refused_unread(served: Served, client: httpx.Client) -> None:

@@ -113,9 +113,10 @@ class Journal(Protocol):
     async def create_run(self, run: RunRecord) -> None:
         """Keep a new run. ``created_at`` and ``updated_at`` are set here when 0."""
 
-    async def get_run(self, run_id: str) -> RunRecord:
+    async def get_run(self, run_id: str, *, whole: bool = False) -> RunRecord:
         """The run. An unambiguous beginning or end of an id (4 characters or more) will do, and
-        ``last`` is the newest run. Raises NotFound, also when several runs fit."""
+        ``last`` is the newest run; with ``whole`` only the whole id will. Raises NotFound, also when several
+        runs fit."""
 
     async def list_runs(
         self, *, limit: int = 50, status: Sequence[WorkflowStatus] | None = None, search: str | None = None
@@ -136,7 +137,11 @@ class Journal(Protocol):
         ``finished_at`` of the run, together in one commit."""
 
     async def request_cancel(self, run_id: str) -> None:
-        """Ask the owner, whoever it is, to end the run; seen by its next :meth:`renew`."""
+        """Ask the owner, whoever it is, to end the run; seen by its next :meth:`cancel_requested`."""
+
+    async def cancel_requested(self, run_id: str) -> bool:
+        """Whether somebody asked the run, given by its whole id, to end. Made to be asked every second by every run;
+        the answer may take a quarter of one."""
 
     async def entries(self, run_id: str) -> list[Entry]:
         """All attempts of a run in the order they were claimed."""

@@ -36,9 +36,11 @@ class MemoryJournal:
         self._entries.setdefault(run.run_id, {})
         self._events.setdefault(run.run_id, [])
 
-    async def get_run(self, run_id: str) -> RunRecord:
+    async def get_run(self, run_id: str, *, whole: bool = False) -> RunRecord:
         if run_id in self._runs:
             return self._runs[run_id]
+        if whole:
+            raise NotFound(f"No run is called {run_id!r}.")
         if run_id == "last" and self._runs:
             return max(self._runs.values(), key=lambda r: (r.created_at, r.run_id))
         found = [
@@ -85,6 +87,10 @@ class MemoryJournal:
     async def request_cancel(self, run_id: str) -> None:
         run = await self.get_run(run_id)
         self._runs[run.run_id] = run.evolve(cancel_requested=True)
+
+    async def cancel_requested(self, run_id: str) -> bool:
+        run = self._runs.get(run_id)
+        return run is not None and run.cancel_requested
 
     async def entries(self, run_id: str) -> list[Entry]:
         return list(self._entries.get(run_id, {}).values())

@@ -38,6 +38,7 @@ from windlass.journal.base import Entry, EntryState, Lease, RunRecord
 from windlass.store import cleanup
 from windlass.store import journal_reads as reads
 from windlass.store.base import Database
+from windlass.store.cancels import Cancels
 from windlass.store.cleanup import Collected
 from windlass.store.journal_rows import RUN_CHANGES, entry_row, event_row, run_record, run_row
 from windlass.store.reader import Reader
@@ -134,6 +135,7 @@ class SqlJournal:
         self._writer = writer_of(database)
         self._reader = Reader(database)
         self._writer.reconnect_seconds = reconnect_seconds
+        self._cancels = Cancels(self._read)
         self._clock = clock
         self._sql = _statements(database.is_sqlite)
         #: Such a database has one connection, and it is the writer's.
@@ -155,8 +157,8 @@ class SqlJournal:
         now = self._wall()
         return run_row(run.evolve(created_at=run.created_at or now, updated_at=run.updated_at or now))
 
-    async def get_run(self, run_id: str) -> RunRecord:
-        return await self._read(lambda connection: reads.get_run(connection, run_id))
+    async def get_run(self, run_id: str, *, whole: bool = False) -> RunRecord:
+        return await self._read(lambda connection: reads.get_run(connection, run_id, whole=whole))
 
     async def list_runs(
         self, *, limit: int = 50, status: Sequence[WorkflowStatus] | None = None, search: str | None = None
@@ -176,6 +178,9 @@ class SqlJournal:
             connection.execute(self._sql.cancel, {"of_run": reads.get_run(connection, run_id).run_id})
 
         await self._writer.call(ask, savepoint=False)
+
+    async def cancel_requested(self, run_id: str) -> bool:
+        return await self._cancels.asked(run_id)
 
     async def fork(self, run_id: str, new_run: RunRecord, *, keep: Sequence[str]) -> None:
         def copy(connection: Connection) -> None:
@@ -326,6 +331,7 @@ class SqlJournal:
         return await self._read(lambda connection: reads.blob(connection, sha256))
 
     async def close(self) -> None:
+        await self._cancels.close()
         await self._writer.close()
         await self._reader.close()
 

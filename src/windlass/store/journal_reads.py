@@ -40,11 +40,13 @@ def find_run(connection: Connection, run_id: str) -> RunRecord | None:
     return None if row is None else run_record(row)
 
 
-def get_run(connection: Connection, run_id: str) -> RunRecord:
-    """The run by id, by an unambiguous beginning or end of it, or ``last``. Raises NotFound."""
+def get_run(connection: Connection, run_id: str, *, whole: bool = False) -> RunRecord:
+    """The run by id, and unless ``whole`` by an unambiguous beginning or end of it, or ``last``. Raises NotFound."""
     run = find_run(connection, run_id)
     if run is not None:
         return run
+    if whole:
+        raise NotFound(f"No run is called {run_id!r}.")
     if run_id == "last":
         found = _runs(connection, select(runs).order_by(*_NEWEST_FIRST).limit(1))
         if found:

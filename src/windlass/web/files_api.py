@@ -13,34 +13,32 @@ from windlass.errors import NotFound
 from windlass.history import NetChange, counts, diff_of, net_changes
 from windlass.journal import Entry, EntryState, Journal
 from windlass.web import schemas
-from windlass.web.runs_api import RunPath, services_of, the_run
+from windlass.web.runs_api import TheRun, services_of
 from windlass.web.services import Services
 
 router = APIRouter(prefix="/api/runs/{run_id}")
 
 
 @router.get("/calls", response_model=list[schemas.CallRow])
-async def calls(request: Request, run_id: RunPath) -> list[dict[str, Any]]:
+async def calls(request: Request, record: TheRun) -> list[dict[str, Any]]:
     """Every attempt at a model call, in the order they were made."""
     services = services_of(request)
-    await the_run(services, run_id)
-    return report.call_rows(await services.app.journal.entries(run_id))
+    return report.call_rows(await services.app.journal.entries(record.run_id))
 
 
 @router.get("/call", response_model=schemas.Call)
 async def call(
     request: Request,
-    run_id: RunPath,
+    record: TheRun,
     path: Annotated[str, Query(max_length=2000)],
     attempt: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> dict[str, Any]:
     """One attempt: what was sent, what came, and the prompt version it was made with."""
     services = services_of(request)
-    await the_run(services, run_id)
-    entries = await services.app.journal.entries(run_id)
+    entries = await services.app.journal.entries(record.run_id)
     found = [e for e in entries if e.kind == "model" and e.path == path and e.attempt == attempt]
     if not found:
-        raise NotFound(f"Run {run_id} has no attempt {attempt} of a call at {path!r}.")
+        raise NotFound(f"Run {record.run_id} has no attempt {attempt} of a call at {path!r}.")
     entry = found[0]
     return report.call_rows(found)[0] | {
         "messages": list(entry.request["messages"]),
@@ -83,12 +81,11 @@ def _previous(services: Services, name: str, version: int) -> tuple[int | None, 
 
 
 @router.get("/files", response_model=list[schemas.ChangedFile])
-async def files(request: Request, run_id: RunPath) -> list[dict[str, Any]]:
+async def files(request: Request, record: TheRun) -> list[dict[str, Any]]:
     """Each file that the run changed, once: from what it was before the run to what it is now."""
     services = services_of(request)
-    await the_run(services, run_id)
     journal = services.app.journal
-    entries = await journal.entries(run_id)
+    entries = await journal.entries(record.run_id)
     sizes = {row["path"]: row["bytes"] for row in report.files_of(entries)}
     found = []
     for change in net_changes(entries):
@@ -107,14 +104,13 @@ async def files(request: Request, run_id: RunPath) -> list[dict[str, Any]]:
 
 @router.get("/file", response_model=schemas.FileDetail)
 async def file(
-    request: Request, run_id: RunPath, path: Annotated[str, Query(max_length=2000)]
+    request: Request, record: TheRun, path: Annotated[str, Query(max_length=2000)]
 ) -> dict[str, Any]:
     """One file that the run changed: its text before and after, the difference, and each write. Null text = no such
     file, or one that is no text. Only names that the run's record holds; nothing is read from a disk."""
     services = services_of(request)
-    await the_run(services, run_id)
     journal = services.app.journal
-    entries = await journal.entries(run_id)
+    entries = await journal.entries(record.run_id)
     changes = net_changes(entries, [path])
     writes = _writes(entries, path)
     change = (

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 import socketio
 from starlette.types import Receive, Scope, Send
 
-from windlass.errors import NotFound, WindlassError
+from windlass.errors import WindlassError
 from windlass.events import Event
 from windlass.journal import RunRecord
 from windlass.web import classic, starting
@@ -134,9 +134,7 @@ class Live:
             return {"events": [], "last": 0}
         if not isinstance(run, str) or not isinstance(since, int) or isinstance(since, bool) or since < 0:
             return {"error": "Send one object, such as {run: RUN_ID, since: 0}."}
-        record = await self.services.app.journal.get_run(run)
-        if record.run_id != run:
-            raise NotFound(f"No run is called {run!r}.")
+        await self.services.app.journal.get_run(run, whole=True)
         client = self._clients.get(sid)
         if client is None:
             # It left while the run was looked up.

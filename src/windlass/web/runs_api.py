@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from windlass import report
-from windlass.errors import NotFound
 from windlass.events import SEND_WORKFLOW, Event
 from windlass.history import undone
 from windlass.journal import Entry, RunRecord
@@ -30,12 +29,13 @@ def services_of(request: Request) -> Services:
     return services
 
 
-async def the_run(services: Services, run_id: str) -> RunRecord:
-    """The run with exactly this id. Raises NotFound."""
-    record = await services.app.journal.get_run(run_id)
-    if record.run_id != run_id:
-        raise NotFound(f"No run is called {run_id!r}.")
-    return record
+async def _run_at(request: Request, run_id: RunPath) -> RunRecord:
+    return await services_of(request).app.journal.get_run(run_id, whole=True)
+
+
+#: The run that an address names by its whole id: an abbreviation may be another run's tomorrow. What takes one of
+#: these answers 404 by itself where there is no such run.
+TheRun = Annotated[RunRecord, Depends(_run_at)]
 
 
 @router.get("", response_model=schemas.RunPage)
@@ -69,12 +69,11 @@ async def start_run(request: Request, body: schemas.StartRun) -> dict[str, Any]:
 
 
 @router.get("/{run_id}", response_model=schemas.Run)
-async def show_run(request: Request, run_id: RunPath) -> dict[str, Any]:
+async def show_run(request: Request, record: TheRun) -> dict[str, Any]:
     """What a run did and how it stands."""
     services = services_of(request)
-    record = await the_run(services, run_id)
-    entries = await services.app.journal.entries(run_id)
-    events = await services.app.journal.events(run_id)
+    entries = await services.app.journal.entries(record.run_id)
+    events = await services.app.journal.events(record.run_id)
     found = report.report(record, entries, events)
     _complete_steps(found["steps"], entries, events)
     return found | {
@@ -108,15 +107,14 @@ def _complete_steps(steps: list[dict[str, Any]], entries: list[Entry], events: l
 )
 async def run_events(
     request: Request,
-    run_id: RunPath,
+    record: TheRun,
     since: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     accept: Annotated[str, Header()] = "",
     last_event_id: Annotated[str, Header()] = "",
 ) -> Response:
     """A run's events after ``since``: those that are stored as JSON, or, for ``Accept: text/event-stream``, live until
     the run ends (``id`` is the event's number, so a browser's EventSource goes on where it was)."""
-    services = services_of(request)
-    record = await the_run(services, run_id)
+    services, run_id = services_of(request), record.run_id
     if "text/event-stream" not in accept:
         events = await services.app.journal.events(run_id, since=since)
         last = max([since, *(event.seq or 0 for event in events)])

@@ -11,64 +11,59 @@ from windlass.effects import Answer
 from windlass.owners import owner_name
 from windlass.web import schemas, starting
 from windlass.web.crew import SERVER, STARTED_BY
-from windlass.web.runs_api import RunPath, services_of, the_run
+from windlass.web.runs_api import TheRun, services_of
 
 router = APIRouter(prefix="/api/runs/{run_id}")
 
 
 @router.post("/resume", response_model=schemas.RunRef)
-async def resume(request: Request, run_id: RunPath, body: schemas.Resume) -> dict[str, Any]:
+async def resume(request: Request, record: TheRun, body: schemas.Resume) -> dict[str, Any]:
     """Go on with a run that was interrupted, failed or was cancelled, or that waited and has its answer."""
     services = services_of(request)
-    record = await the_run(services, run_id)
     changes: dict[str, Any] = {}
     if body.budget is not None:
         changes["budget"] = starting.money(body.budget)
     if body.max_repairs is not None:
         changes["max_repairs"] = body.max_repairs
     await services.crew.go_on(record.run_id, changes)
-    return {"run_id": run_id}
+    return {"run_id": record.run_id}
 
 
 @router.post("/cancel", response_model=schemas.RunRef)
-async def cancel(request: Request, run_id: RunPath, body: schemas.Cancel) -> dict[str, Any]:
+async def cancel(request: Request, record: TheRun, body: schemas.Cancel) -> dict[str, Any]:
     """End a run: calls under way finish and are kept, or with ``now`` are cut off."""
     services = services_of(request)
-    await the_run(services, run_id)
-    await services.crew.cancel(run_id, now=body.now)
-    return {"run_id": run_id}
+    await services.crew.cancel(record.run_id, now=body.now)
+    return {"run_id": record.run_id}
 
 
 @router.post("/fork", response_model=schemas.RunRef, status_code=201)
-async def fork(request: Request, run_id: RunPath, body: schemas.Fork) -> dict[str, Any]:
+async def fork(request: Request, record: TheRun, body: schemas.Fork) -> dict[str, Any]:
     """A new run that keeps what this one did before the step ``from``, and does the rest anew."""
     services = services_of(request)
-    record = await the_run(services, run_id)
     changes: dict[str, Any] = {STARTED_BY: SERVER}
     if body.model is not None:
         changes["model"] = body.model
     services.app.check_models({**record.options, **changes})
-    new = await services.app.fork(run_id, body.from_, changes=changes)
+    new = await services.app.fork(record.run_id, body.from_, changes=changes)
     services.crew.start(new.run_id)
     return {"run_id": new.run_id}
 
 
 @router.post("/answer", response_model=schemas.RunRef)
-async def answer(request: Request, run_id: RunPath, body: schemas.AnswerGate) -> dict[str, Any]:
+async def answer(request: Request, record: TheRun, body: schemas.AnswerGate) -> dict[str, Any]:
     """Answer what a run waits for; it goes on then."""
     services = services_of(request)
-    await the_run(services, run_id)
-    await services.crew.settled(run_id)
-    await services.app.answer(run_id, Answer(body.action, body.text))
-    await services.crew.go_on(run_id)
-    return {"run_id": run_id}
+    await services.crew.settled(record.run_id)
+    await services.app.answer(record.run_id, Answer(body.action, body.text))
+    await services.crew.go_on(record.run_id)
+    return {"run_id": record.run_id}
 
 
 @router.post("/undo", response_model=list[schemas.Changed])
-async def undo(request: Request, run_id: RunPath, body: schemas.Undo) -> list[dict[str, Any]]:
+async def undo(request: Request, record: TheRun, body: schemas.Undo) -> list[dict[str, Any]]:
     """Put the files that a run changed back to what they were before it: all of them, or only ``paths``."""
     services = services_of(request)
-    record = await the_run(services, run_id)
     workspace = await services.app.workspace(record)
     changes = await history.undo(
         services.app.journal, record, workspace, owner_name(), paths=body.paths, force=body.force
@@ -77,10 +72,9 @@ async def undo(request: Request, run_id: RunPath, body: schemas.Undo) -> list[di
 
 
 @router.post("/redo", response_model=list[schemas.Changed])
-async def redo(request: Request, run_id: RunPath, body: schemas.Redo) -> list[dict[str, Any]]:
+async def redo(request: Request, record: TheRun, body: schemas.Redo) -> list[dict[str, Any]]:
     """Take the last undo back."""
     services = services_of(request)
-    record = await the_run(services, run_id)
     workspace = await services.app.workspace(record)
     changes = await history.redo(services.app.journal, record, workspace, owner_name(), force=body.force)
     return [{"path": change.path, "change": change.kind} for change in changes]
