@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,8 @@ KEY = "sk-kill-matrix-0123456789abcdef"
 class Scenario:
     """One piece of work: the command's arguments (``run`` comes first), what the model answers, the files to begin with.
 
-    ``answers`` are rules as :mod:`windlass.testing.answers` has them, none used up by being used.
+    ``answers`` are rules as :mod:`windlass.testing.answers` has them, none used up by being used; their ``until`` names a
+    file in the bench's folder, see :meth:`Bench.holding`.
     """
 
     name: str
@@ -79,7 +80,11 @@ def answering(scenario: Scenario, folder: Path) -> Iterator[tuple[str, Path]]:
     """The model's server in a process of its own: its base URL and its request log."""
     answers, log = folder / "answers.json", folder / "requests.jsonl"
     defaults = {"seconds_per_chunk": scenario.seconds_per_chunk, "chunk": scenario.chunk}
-    answers.write_text(json.dumps({"defaults": defaults, "answers": list(scenario.answers)}))
+    rules = [
+        {**rule, "until": str(folder / rule["until"])} if "until" in rule else rule
+        for rule in scenario.answers
+    ]
+    answers.write_text(json.dumps({"defaults": defaults, "answers": rules}))
     log.touch()
     process = subprocess.Popen(
         [sys.executable, "-m", "windlass.testing.server", "--answers", str(answers), "--log", str(log)],
@@ -105,6 +110,8 @@ class Bench:
         self.log = log
         self._home = folder / "home"
         self._home.mkdir()
+        self._go = folder / "go"
+        self._go.touch()
         (self._home / "windlass.toml").write_text(
             'model = "priced"\ntag_requests = true\n'
             '[models.priced]\nmodel = "openai-chat:test-model"\nmax_output_tokens = 4000\n'
@@ -134,6 +141,15 @@ class Bench:
             folder = Path(made)
             self.fill(folder)
             yield Place(self, folder)
+
+    @contextmanager
+    def holding(self) -> Iterator[Callable[[], None]]:
+        """Replies that wait for the file ``go`` do not come to their end before what is given here is called."""
+        self._go.unlink()
+        try:
+            yield self._go.touch
+        finally:
+            self._go.touch()
 
     def fill(self, folder: Path) -> None:
         """Make a place's home and workspace."""
@@ -295,6 +311,15 @@ class Place:
     def status(self) -> str:
         """The newest run's status."""
         return str(self._rows("SELECT status FROM runs ORDER BY run_id DESC LIMIT 1")[0][0])
+
+    def cancel_requested(self) -> bool:
+        """Whether somebody asked the newest run to end."""
+        return bool(self._rows("SELECT cancel_requested FROM runs ORDER BY run_id DESC LIMIT 1")[0][0])
+
+    def partial(self, step: str) -> str:
+        """What is kept of the replies that a step is getting just now."""
+        rows = self._rows("SELECT path, partial FROM run_entries WHERE kind = 'model' AND state = 'claimed'")
+        return "".join(json.loads(text) for path, text in rows if text and path.startswith(f"{step}/"))
 
     def entries(self) -> list[Row]:
         """The journal's entries."""

@@ -78,6 +78,8 @@ class _Attempts:
     text: list[str] = field(default_factory=list)
     saved_at: float = 0.0
     saving: asyncio.Task[None] | None = None
+    #: Set while there is text that is not kept yet, or may not be.
+    save_later: asyncio.TimerHandle | None = None
 
     async def started(self, model: BaseLLMIntegration, number: int) -> None:
         effects, call = self.effects, self.call
@@ -179,10 +181,18 @@ class _Attempts:
         """A piece of the reply has come."""
         self.text.append(delta)
         self.effects.log.text(self.call.step_path, delta)
-        now = time.monotonic()
-        if now - self.saved_at >= SAVE_PARTIAL_EVERY and (self.saving is None or self.saving.done()):
-            self.saved_at = now
-            self.saving = asyncio.create_task(self._save_partial())
+        if self.save_later is None:
+            # A timer, not the next piece: the text of a stream that stalls is kept too.
+            wait = max(0.0, self.saved_at + SAVE_PARTIAL_EVERY - time.monotonic())
+            self.save_later = asyncio.get_running_loop().call_later(wait, self._save_now)
+
+    def _save_now(self) -> None:
+        self.save_later = None
+        if self.saving is not None and not self.saving.done():
+            self.save_later = asyncio.get_running_loop().call_later(SAVE_PARTIAL_EVERY, self._save_now)
+            return
+        self.saved_at = time.monotonic()
+        self.saving = asyncio.create_task(self._save_partial())
 
     async def _save_partial(self) -> None:
         entry = self.entry
@@ -197,6 +207,9 @@ class _Attempts:
             return
 
     async def _stop_saving(self) -> None:
+        if self.save_later is not None:
+            self.save_later.cancel()
+            self.save_later = None
         if self.saving is not None:
             await asyncio.gather(self.saving, return_exceptions=True)
             self.saving = None

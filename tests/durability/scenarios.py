@@ -27,8 +27,6 @@ def fenced(path: str, text: str) -> str:
     return f"{path}\n```python\n{text}```\n"
 
 
-_SLOWLY = {"seconds_per_chunk": 0.25, "chunk": 8}
-
 SLUG_WORK = Scenario(
     "slug",
     ["run", "coding", "A function slugify(text) that joins the words of a text with dashes"],
@@ -44,12 +42,12 @@ SLUG_WORK = Scenario(
     ],
 )
 
-#: The same, but one reply takes about four seconds: long enough to do something meanwhile.
+#: The same, but one reply can be held before its end, to do something meanwhile.
 SLOW_WORK = Scenario(
     "slow slug",
     SLUG_WORK.arguments,
     [
-        {**answer, **(_SLOWLY if answer["step"] == "implementation_step[slug.py]" else {})}
+        {**answer, **({"until": "go"} if answer["step"] == "implementation_step[slug.py]" else {})}
         for answer in SLUG_WORK.answers
     ],
 )

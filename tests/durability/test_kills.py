@@ -65,10 +65,12 @@ def finish(place: Place) -> dict[str, object]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_once_to_stop_it_keeps_the_reply_under_way(slow: Bench, number: signal.Signals) -> None:
-    with slow.place() as place:
+    with slow.place() as place, slow.holding() as go_on:
         child = place.run()
         wait_until(lambda: asked(place, SLOW_STEP) == 1, "the slow reply")
         child.send(number)
+        wait_until(lambda: "Once more" in child.shown(), "the answer to the signal")
+        go_on()
         ended = child.wait()
         assert ended.code == 130
         assert ended.object["status"] == "Started"
@@ -80,10 +82,10 @@ def test_asked_once_to_stop_it_keeps_the_reply_under_way(slow: Bench, number: si
 
 
 def test_asked_twice_it_stops_at_once_and_keeps_what_had_come(slow: Bench) -> None:
-    with slow.place() as place:
+    with slow.place() as place, slow.holding() as go_on:
         child = place.run()
         wait_until(lambda: asked(place, SLOW_STEP) == 1, "the slow reply")
-        time.sleep(0.5)
+        wait_until(lambda: bool(place.partial(SLOW_STEP)), "what had come of it, kept")
         child.send(signal.SIGINT)
         wait_until(lambda: "Once more" in child.shown(), "the first answer to Ctrl-C")
         child.send(signal.SIGINT)
@@ -96,18 +98,21 @@ def test_asked_twice_it_stops_at_once_and_keeps_what_had_come(slow: Bench) -> No
         # What had come can be read, and the worst case of the call counts in the budget.
         assert call["partial"].startswith("slug.py")
         assert call["reserved_usd"] is not None
+        go_on()
         report = finish(place)
         assert states(place, SLOW_STEP) == ["unknown", "done"]
         assert report["usage"]["unknown_calls"] == 1  # type: ignore[index]
 
 
 def test_of_two_processes_that_resume_one_run_at_once_one_goes_on(slow: Bench) -> None:
-    with slow.place() as place:
+    with slow.place() as place, slow.holding() as go_on:
         child = place.run()
         wait_until(lambda: asked(place, SLOW_STEP) == 1, "the slow reply")
         child.send(signal.SIGKILL)
         child.wait()
         both = [place.command("resume", "last", "--yes", "--json") for _ in range(2)]
+        wait_until(lambda: any(one.has_ended(0.02) for one in both), "one of the two to give way")
+        go_on()
         ended = sorted((one.wait() for one in both), key=lambda e: e.code)
         assert [e.code for e in ended] == [0, 1]
         assert "is being worked on by process" in ended[1].object["error"]
@@ -119,10 +124,13 @@ def test_of_two_processes_that_resume_one_run_at_once_one_goes_on(slow: Bench) -
 
 
 def test_cancelled_from_another_terminal_it_keeps_the_reply_under_way(slow: Bench) -> None:
-    with slow.place() as place:
+    with slow.place() as place, slow.holding() as go_on:
         child = place.run()
         wait_until(lambda: asked(place, SLOW_STEP) == 1, "the slow reply")
-        told = place.command("cancel", "last", "--json").wait()
+        command = place.command("cancel", "last", "--json")
+        wait_until(place.cancel_requested, "the wish to cancel, kept")
+        go_on()
+        told = command.wait()
         assert (told.code, told.object["status"]) == (0, "Cancelled")
         assert child.wait().code == 130
         assert "unknown" not in {row.state for row in place.entries()}
@@ -131,7 +139,7 @@ def test_cancelled_from_another_terminal_it_keeps_the_reply_under_way(slow: Benc
 
 
 def test_cancelled_now_the_call_is_cut_off(slow: Bench) -> None:
-    with slow.place() as place:
+    with slow.place() as place, slow.holding() as go_on:
         child = place.run()
         wait_until(lambda: asked(place, SLOW_STEP) == 1, "the slow reply")
         told = place.command("cancel", "last", "--now", "--json").wait()
@@ -141,6 +149,7 @@ def test_cancelled_now_the_call_is_cut_off(slow: Bench) -> None:
         assert "taken over" in ended.object["error"]
         assert states(place, SLOW_STEP) == ["unknown"]
         assert not (place.workspace / "slug.py").exists()
+        go_on()
         finish(place)
         assert (place.workspace / "slug.py").read_text() == SLUG
 

@@ -133,8 +133,9 @@ async def test_processes_that_share_a_budget_never_pass_its_cap(
     database = Database(url)
     state = await BudgetLedger(database).state("day")
     assert state.spent + state.reserved <= Decimal("0.10")
-    assert state.spent + state.reserved > Decimal("0.10") - Decimal("0.0033")
-    assert admitted >= 30
+    # 160 asked; the first refusal can come only when 30 have been let in. Some of those gave half of theirs back, maybe
+    # after the last was refused, so how much is left in the end is a matter of luck.
+    assert 30 <= admitted < 160
     await SqlJournal(database).close()
     database.close()
 

@@ -74,8 +74,9 @@ class Answer:
     """A model's answer. Token counts left None are taken from the text, four characters a token.
 
     ``delay``: seconds before the first byte. ``chunk``: characters in each streamed piece; ``seconds_per_chunk``:
-    the wait before each. ``usage=False`` says nothing about tokens. ``reasoning`` is thinking that comes before the
-    text, in ``reasoning_content``.
+    the wait before each. ``until``: a file's path; the stream stays open before its end until that file is there.
+    ``usage=False`` says nothing about tokens. ``reasoning`` is thinking that comes before the text, in
+    ``reasoning_content``.
     """
 
     text: str = ""
@@ -85,6 +86,7 @@ class Answer:
     delay: float = 0.0
     chunk: int = 16
     seconds_per_chunk: float = 0.0
+    until: str | None = None
     finish_reason: str | None = "stop"
     usage: bool = True
     reasoning: str = ""
