@@ -19,7 +19,7 @@ from windlass.llm.base import BaseLLMIntegration
 from windlass.llm.policy import Asker, RetryPolicy
 from windlass.plan import EventLog
 from windlass.prompt import MemoryPromptStore
-from windlass.runner import Runner
+from windlass.runner import HEARTBEAT_SECONDS, Runner
 from windlass.sandbox import select_sandbox
 from windlass.steps.context import CodingOptions
 from windlass.testing.llm import Asked, Response, ScriptedLLM
@@ -60,6 +60,7 @@ class Engine:
     events: list[Event] = field(default_factory=list)
     stop: StopSignal = field(default_factory=StopSignal)
     workflow: StepWorkflow[Any] | None = None
+    heartbeat: float = HEARTBEAT_SECONDS
 
     async def go(self) -> RunRecord:
         """Run, or go on, to the end; the record then."""
@@ -72,7 +73,15 @@ class Engine:
             self.workflow = self.build(record)
             return self.workflow
 
-        runner = Runner(self.journal, self.prompts, build, self._effects, [self.events.append], self.stop)
+        runner = Runner(
+            self.journal,
+            self.prompts,
+            build,
+            self._effects,
+            [self.events.append],
+            self.stop,
+            heartbeat=self.heartbeat,
+        )
         return await runner.run(self.run_id)
 
     async def _effects(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from tests.harness import GOOD, SLUG, SLUG_TEST, WRONG_SLUG, asked_steps, by_step, coding_engine
 from windlass.effects import Answer, Question
 from windlass.events import WorkflowStatus
+from windlass.journal import EntryState
+from windlass.llm.base import Reply
 from windlass.steps.context import PlannedFile
 from windlass.steps.design import waves
+from windlass.testing.llm import ScriptedLLM
 
 
 def fenced(text: str, path: str = "slug.py") -> str:
@@ -47,6 +51,24 @@ async def test_repairs_are_counted(tmp_path: Path) -> None:
         "testing_step.repair[2]",
     ]
     assert (tmp_path / "slug.py").read_text() == "def slugify(text):\n    return 'try 2'\n"
+
+
+async def test_a_wish_to_end_is_seen_between_two_heartbeats(tmp_path: Path) -> None:
+    class Cancelling(ScriptedLLM):
+        """Another process asks for the run's end while the first reply is under way; the reply waits for that to be seen."""
+
+        async def request(self, *args: Any, **kwargs: Any) -> Reply:
+            await engine.journal.request_cancel(engine.run_id)
+            await asyncio.wait_for(engine.stop.wait(), 60)
+            return await super().request(*args, **kwargs)
+
+    model = Cancelling([str(GOOD["requirement_step"])])
+    engine = coding_engine(tmp_path, model)
+    engine.heartbeat = 3600
+    record = await engine.go()
+    assert record.status is WorkflowStatus.Cancelled
+    assert asked_steps(model) == ["requirement_step"]
+    assert [e.state for e in await engine.entries() if e.kind == "model"] == [EntryState.DONE]
 
 
 async def test_no_repair_allowed(tmp_path: Path) -> None:

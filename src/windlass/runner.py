@@ -21,6 +21,8 @@ from windlass.workflow import StepWorkflow
 #: How long a run stays owned without a sign of life, and how often its owner gives one (seconds).
 LEASE_SECONDS = 30.0
 HEARTBEAT_SECONDS = 5.0
+#: How often it looks whether somebody asked for the run's end (seconds; the answer takes up to a quarter more).
+LOOK_SECONDS = 0.75
 
 _ENDED = {WorkflowStatus.Success, WorkflowStatus.Failure, WorkflowStatus.Cancelled}
 #: What an earlier end left behind; a cancellation that was obeyed must not end the run again.
@@ -47,6 +49,8 @@ class Runner:
     listeners: list[Listener] = field(default_factory=list)
     stop: StopSignal = field(default_factory=StopSignal)
     owner: str = field(default_factory=owner_name)
+    #: Seconds between two renewals of the lease.
+    heartbeat: float = HEARTBEAT_SECONDS
 
     async def run(self, run_id: str) -> RunRecord:
         """Run ``run_id`` to its end, or as far as it goes; its record then.
@@ -124,16 +128,20 @@ class Runner:
         return await self.journal.get_run(lease.run_id)
 
     async def _heartbeat(self, lease: Lease) -> None:
+        beat_at = time.monotonic() + self.heartbeat
         while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
             try:
-                record = await self.journal.renew(lease, ttl=LEASE_SECONDS)
+                if time.monotonic() >= beat_at:
+                    await self.journal.renew(lease, ttl=LEASE_SECONDS)
+                    beat_at = time.monotonic() + self.heartbeat
+                cancelled = not self.stop.requested and await self.journal.cancel_requested(lease.run_id)
             except LeaseLost:
                 raise
             except StoreError:
-                # The database is away; the lease lives on for a while and the next beat tries again.
+                # The database is away; the lease lives on for a while and the next look tries again.
                 continue
-            if record.cancel_requested and not self.stop.requested:
+            if cancelled:
                 self.stop.cancel = True
                 self.stop.requested = True
 

@@ -132,6 +132,31 @@ async def test_a_request_to_cancel_reaches_the_owner_with_its_renewal(journal: J
     assert (await journal.renew(lease)).cancel_requested is True
 
 
+async def test_a_request_to_cancel_is_seen_by_those_it_is_for(journal: Journal) -> None:
+    runs = [f"run-{number:04}" for number in range(30)]
+    for run_id in runs:
+        await owned(journal, run_id)
+    asked = {"run-0003", "run-0017"}
+    for run_id in asked:
+        await journal.request_cancel(run_id)
+    said = await asyncio.gather(*(journal.cancel_requested(run_id) for run_id in [*runs, "run-gone"]))
+    assert {run_id for run_id, yes in zip(runs, said, strict=False) if yes} == asked
+    assert said[-1] is False
+    # What was asked before is no answer to what is asked now.
+    await journal.request_cancel("run-0004")
+    assert await journal.cancel_requested("run-0004")
+
+
+async def test_one_that_gives_up_asking_takes_nobody_s_answer_along(journal: Journal) -> None:
+    await owned(journal)
+    await journal.request_cancel("run-0001")
+    first = asyncio.create_task(journal.cancel_requested("run-0001"))
+    second = asyncio.create_task(journal.cancel_requested("run-0001"))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second
+
+
 async def test_changes_of_a_run_come_together(journal: Journal, clock: Clock) -> None:
     lease = await owned(journal)
     clock.now += 5
