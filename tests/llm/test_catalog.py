@@ -152,7 +152,7 @@ def test_describe_says_price_and_what_is_missing() -> None:
     assert (infos["home"].price.policy, infos["home"].base_url) == ("free", "http://127.0.0.1:11434/v1")
     assert infos["cloud"].price.policy == "unknown", "Ollama runs -cloud models on its own servers"
     assert infos["far"].price.policy == "unknown"
-    assert any('pip install "pydantic-ai-slim[groq]"' in line for line in infos["other"].missing)
+    assert any(line.endswith("'pydantic-ai-slim[groq]'") for line in infos["other"].missing)
     assert "did you mean 'openai'" in infos["bad"].missing[0]
 
 

@@ -242,5 +242,5 @@ async def test_a_password_in_the_address_does_not_show() -> None:
 
 async def test_a_missing_package_says_what_to_install() -> None:
     config = ModelConfig("groq:llama", api_key="x")
-    with pytest.raises(ModelRefused, match=r'pip install "pydantic-ai-slim\[groq\]"'):
+    with pytest.raises(ModelRefused, match=r"pip install .*'pydantic-ai-slim\[groq\]'$"):
         await ask(LiveModel(config, resolve(config, {})), stream=False)

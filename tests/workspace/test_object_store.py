@@ -243,7 +243,8 @@ def test_the_missing_extra_is_named(tmp_path: Path) -> None:
         "try:\n    ObjectStoreWorkspace('s3://bucket')\nexcept Exception as error:\n    print(type(error).__name__, error)\n"
     )
     child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert child.stdout == "ConfigError An s3:// workspace needs an extra: pip install 'windlass[s3]'.\n"
+    assert child.stdout.startswith("ConfigError An s3:// workspace needs the extra 's3': ")
+    assert "[s3]" in child.stdout
 
 
 def test_the_client_library_is_loaded_only_when_needed() -> None:

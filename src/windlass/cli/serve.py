@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from windlass.cli.common import console
-from windlass.errors import ConfigError, InputError
+from windlass.errors import InputError
+from windlass.extras import missing_extra
 
 if TYPE_CHECKING:
     from windlass.settings import Settings
     from windlass.web.server import ServerOptions
-
-NEEDS_EXTRA = "The server needs an extra: pip install 'windlass[server]'."
 
 
 @click.command("serve")
@@ -76,7 +75,7 @@ def serve(
             "uvicorn",
             "starlette",
         ):
-            raise ConfigError(NEEDS_EXTRA) from None
+            raise missing_extra("The server", "server") from None
         raise
     folders = tuple(Path(root).expanduser().resolve() for root in roots) or (Path.cwd(),)
     for folder in folders:

@@ -187,7 +187,7 @@ def _missing(target: Target) -> list[str]:
     provider = PROVIDERS[target.provider]
     missing = []
     if not _installed("pydantic_ai") or not _installed(provider.module):
-        missing.append(f"{provider.module} is not installed: {install_hint(provider.extra)}.")
+        missing.append(f"{provider.module} is not installed: {install_hint(provider.extra)}")
     return missing + missing_settings(target)
 
 

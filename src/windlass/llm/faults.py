@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from windlass.errors import ModelError, ModelRefused, ModelUnavailable
+from windlass.extras import install_command, package_command
 from windlass.llm.config import PROVIDERS, Target
 
 #: How much of a provider's own words goes into an error.
@@ -62,7 +63,7 @@ class Teller:
         provider = PROVIDERS[self.target.provider]
         if isinstance(error, ImportError):
             return ModelRefused(
-                f"{self.shown} needs a package that is not installed: {install_hint(provider.extra)}."
+                f"{self.shown} needs a package that is not installed: {install_hint(provider.extra)}"
             )
         if provider.keys and self.target.own and not self.target.api_key:
             keys = " or ".join(provider.keys)
@@ -120,10 +121,10 @@ class Teller:
 
 
 def install_hint(extra: str) -> str:
-    """The command that installs what a provider needs."""
+    """The command that installs what a provider needs: an extra of ours, or a package by its name."""
     if not extra:
-        return 'pip install "pydantic-ai-slim[openai]"'
-    return f'pip install "{extra}"' if "[" in extra else f'pip install "windlass[{extra}]"'
+        return package_command("pydantic-ai-slim[openai]")
+    return package_command(extra) if "[" in extra else install_command(extra)
 
 
 def _retry_after(error: Any) -> float | None:

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from windlass.errors import BudgetExceeded, ConfigError, InputError, TemplateError, WindlassError
+from windlass.errors import BudgetExceeded, InputError, TemplateError, WindlassError
+from windlass.extras import missing_extra
 from windlass.prompt.compare import Case, CaseResult, RunCase
 from windlass.prompt.records import PromptStore
 
@@ -67,7 +68,7 @@ async def optimise(
     try:
         from gepa.api import optimize
     except ImportError:
-        raise ConfigError("Searching for prompts needs an extra: pip install 'windlass[optimise]'.") from None
+        raise missing_extra("Searching for prompts", "optimise") from None
     if len(cases) < 2:
         raise InputError("At least two cases are needed to learn from.")
     base = await asyncio.to_thread(store.effective, name)

@@ -16,7 +16,8 @@ from sqlalchemy import bindparam, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
-from windlass.errors import ConfigError, InputError, StoreError
+from windlass.errors import InputError, StoreError
+from windlass.extras import missing_extra
 from windlass.store.base import Database
 from windlass.store.fleet import queued_runs
 
@@ -58,7 +59,7 @@ def require_queue(database: Database) -> None:
     try:
         import procrastinate  # noqa: F401
     except ImportError:
-        raise ConfigError("A queue with workers needs an extra: pip install 'windlass[postgres]'.") from None
+        raise missing_extra("A queue with workers", "postgres") from None
 
 
 def prepare_queue(connection: Connection) -> bool:

@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event,
 from sqlalchemy import exc as sa_exc
 
 from windlass.errors import ConfigError, StoreBusy, StoreError
+from windlass.extras import missing_extra
 
 #: Execution options of a connection that is going to write.
 WRITE: dict[str, Any] = {"windlass_write": True}
@@ -84,7 +85,7 @@ def make_engine(url: URL, busy_timeout: float) -> Engine:
             },
         )
     except ImportError:
-        raise ConfigError("PostgreSQL needs an extra: pip install 'windlass[postgres]'.") from None
+        raise missing_extra("PostgreSQL", "postgres") from None
 
 
 def _sqlite_engine(url: URL, busy_timeout: float) -> Engine:

@@ -235,7 +235,7 @@ class OpenAIServer:
         if request.stream:
             await self._begin_stream(writer)
             await self._stream(record, answer, writer, limit=None)
-            while answer.until is not None and not Path(answer.until).exists():
+            while answer.until is not None and not Path(answer.until).exists():  # noqa: ASYNC110 - a file sends no event
                 await asyncio.sleep(0.01)
             for event in protocol.ending(request, answer):
                 await _chunk(writer, event)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from windlass.errors import ConfigError, WorkspaceError
+from windlass.extras import missing_extra
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -47,7 +48,7 @@ def connect(bucket: str, prefix: str, options: Mapping[str, str]) -> S3Store:
     try:
         from obstore.store import S3Store
     except ImportError:
-        raise ConfigError("An s3:// workspace needs an extra: pip install 'windlass[s3]'.") from None
+        raise missing_extra("An s3:// workspace", "s3") from None
     endpoint = options.get("endpoint", "")
     return S3Store(
         bucket,
