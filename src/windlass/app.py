@@ -11,8 +11,8 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from windlass import control
-from windlass.budget import Budget, Scopes, SharedBudget
+from windlass import control, wiring
+from windlass.budget import Budget, Scopes
 from windlass.calling import Caller
 from windlass.effects import Answer, AskPerson, Effects, StopSignal, spent_so_far
 from windlass.errors import ConfigError, InputError, JournalError
@@ -20,8 +20,7 @@ from windlass.events import Listener, WorkflowStatus
 from windlass.history import undone
 from windlass.ids import generate_id
 from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord
-from windlass.llm.base import BaseLLMIntegration, Price
-from windlass.llm.config import ModelConfig, Timeouts
+from windlass.llm.base import BaseLLMIntegration
 from windlass.llm.registry import LLMIntegrationRegistry
 from windlass.logs import RunLog
 from windlass.owners import is_interrupted, is_owned, owner_name, take
@@ -31,9 +30,9 @@ from windlass.prompt import PromptStore
 from windlass.prompt.given import with_texts
 from windlass.report import waiting_for
 from windlass.runner import Runner
-from windlass.settings import ModelSettings, PriceSettings, Settings, load_settings
+from windlass.settings import Settings, load_settings
 from windlass.workflow import StepWorkflow
-from windlass.workspace import Workspace, WorkspaceSetting, open_workspace
+from windlass.workspace import Workspace
 
 if TYPE_CHECKING:
     from windlass.llm.policy import Asker
@@ -54,11 +53,6 @@ WORKFLOWS: Mapping[str, str] = {
 
 #: A run in one of these goes on only when a person says so.
 ENDED = (WorkflowStatus.Success, WorkflowStatus.Failure, WorkflowStatus.Cancelled)
-
-NO_MODEL = (
-    "No model is set. Set one with --model or WINDLASS_MODEL (such as openai:gpt-5-mini, with OPENAI_API_KEY), or try "
-    "`windlass demo`, which needs none."
-)
 
 
 @dataclass
@@ -118,22 +112,15 @@ class App:
 
     def models_for(self, options: Mapping[str, Any]) -> LLMIntegrationRegistry:
         """The models of a run, by role and by alias. Raises InputError when none is set or one is unknown."""
-        from windlass.llm.catalog import build_registry
+        return wiring.registry(self.settings, options, self.integrations)
 
-        given = self.integrations.get("main")
-        main = options.get("model") or self.settings.model or (None if given is None else given.model_name)
-        if not main:
-            raise InputError(NO_MODEL)
-        fast = options.get("fast_model") or self.settings.fast_model
-        registry = build_registry(
-            roles(main, fast, options.get("judge_model") or self.settings.judge_model),
-            model_configs(self.settings),
-            env=self.settings.environment,
-            defaults=ModelConfig(model=main, tag_requests=self.settings.tag_requests),
-        )
-        for role, integration in self.integrations.items():
-            registry.add(role, integration)
-        return registry
+    def budget_for(self, options: Mapping[str, Any], spent: Decimal, *, run_id: str = "") -> Budget:
+        """The caps of a run, its own and those it shares; see :func:`windlass.wiring.budget`."""
+        return wiring.budget(self.settings, options, spent, lambda: self.shared_budgets, run_id=run_id)
+
+    async def workspace(self, record: RunRecord, *, write: bool = True) -> Workspace:
+        """The files of a run."""
+        return await wiring.workspace(self.settings, record, write=write)
 
     def check_models(self, options: Mapping[str, Any]) -> None:
         """Raises InputError or BudgetExceeded for what would stop a run before its first call."""
@@ -182,18 +169,6 @@ class App:
         from windlass.store.evidence_runs import runs_with_evidence
 
         return await asyncio.to_thread(runs_with_evidence, self.database)
-
-    def budget_for(self, options: Mapping[str, Any], spent: Decimal, *, run_id: str = "") -> Budget:
-        """The caps of a run: its own (the option, else the setting), and those it shares: the day's, and in ``options``
-        under ``shared_budgets`` any others by name, such as ``{"batch:ID": "2.50"}``."""
-        given = options.get("budget")
-        limit = Decimal(str(given)) if given is not None else self.settings.budget
-        allow = bool(options.get("allow_unknown_price")) or self.settings.allow_unknown_price
-        caps = {name: Decimal(str(cap)) for name, cap in (options.get("shared_budgets") or {}).items()}
-        shared = None
-        if caps or self.settings.budget_per_day is not None:
-            shared = SharedBudget(self.shared_budgets, f"run:{run_id}", caps, self.settings.budget_per_day)
-        return Budget(limit, allow_unknown_price=allow, spent=spent, ledger=shared)
 
     async def create_run(
         self, workflow: str, title: str, workspace: str, options: Mapping[str, Any]
@@ -333,6 +308,7 @@ class App:
             try:
                 await control.bring_files(self.journal, new.run_id, await self.workspace(new))
             except BaseException:
+                # Whatever stopped it, also Ctrl-C: a fork without its files must not be left to be resumed.
                 await self.journal.delete_run(new.run_id)
                 raise
         return new
@@ -385,62 +361,9 @@ class App:
             used_prompts=await used_prompts(self.journal, journal.all.values()),
         )
 
-    async def workspace(self, record: RunRecord, *, write: bool = True) -> Workspace:
-        """The files of a run."""
-        s3 = {
-            key: value
-            for key, value in (("endpoint", self.settings.s3.endpoint), ("region", self.settings.s3.region))
-            if value
-        }
-        return await open_workspace(
-            WorkspaceSetting(record.workspace),
-            create=write and bool(record.options.get("new_folder")),
-            write=write,
-            options=s3,
-            environ=self.settings.environment,
-        )
-
     async def close(self) -> None:
         """Finish what is queued and give back connections."""
         if "journal" in self.__dict__:
             await self.journal.close()
         if "database" in self.__dict__:
             await asyncio.to_thread(self.database.close)
-
-
-def roles(main: str | None, fast: str | None, judge: str | None) -> dict[str, str]:
-    """The models of the roles that are set."""
-    return {role: name for role, name in (("main", main), ("fast", fast), ("judge", judge)) if name}
-
-
-def model_configs(settings: Settings) -> dict[str, ModelConfig]:
-    """The aliases of the settings as the models room wants them."""
-    return {name: _model_config(alias, settings) for name, alias in settings.models.items()}
-
-
-def _model_config(alias: ModelSettings, settings: Settings) -> ModelConfig:
-    price: Price | None = None
-    if isinstance(alias.price, PriceSettings):
-        price = Price("fixed", alias.price.input, alias.price.output, alias.price.cached)
-    elif alias.price is not None:
-        price = Price(alias.price)
-    key = settings.environment.get(alias.api_key_env) if alias.api_key_env else None
-    return ModelConfig(
-        model=alias.model,
-        base_url=alias.base_url,
-        api_key=key,
-        price=price,
-        max_output_tokens=alias.max_output_tokens,
-        concurrency=alias.concurrency,
-        requests_per_minute=alias.requests_per_minute,
-        tokens_per_minute=alias.tokens_per_minute,
-        fallbacks=alias.fallbacks,
-        timeouts=Timeouts(alias.first_token_seconds, alias.between_tokens_seconds, alias.total_seconds),
-        tag_requests=settings.tag_requests,
-        options=alias.options,
-    )
-
-
-def resumable(record: RunRecord) -> bool:
-    """Whether a run can go on: it has not ended in success."""
-    return record.status is not WorkflowStatus.Success

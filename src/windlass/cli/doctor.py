@@ -101,8 +101,8 @@ def _sandbox(app: App) -> list[Check]:
 
 
 def _models(app: App) -> list[Check]:
-    from windlass.app import NO_MODEL, model_configs, roles
     from windlass.llm.catalog import describe
+    from windlass.wiring import NO_MODEL, model_configs, roles
 
     settings = app.settings
     used = roles(settings.model, settings.fast_model, settings.judge_model)

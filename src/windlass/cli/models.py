@@ -24,10 +24,10 @@ def models(as_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from windlass.app import NO_MODEL, model_configs, roles
     from windlass.llm.catalog import describe
     from windlass.llm.config import ModelConfig
     from windlass.settings import config_file, load_settings
+    from windlass.wiring import NO_MODEL, model_configs, roles
 
     settings = load_settings()
     found = describe(

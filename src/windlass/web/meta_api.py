@@ -11,7 +11,6 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from windlass import __version__
-from windlass.app import model_configs, roles
 from windlass.errors import StoreError
 from windlass.llm.catalog import describe
 from windlass.llm.config import ModelConfig
@@ -21,6 +20,7 @@ from windlass.web import schemas, starting, stats
 from windlass.web.access import SESSION_SECONDS
 from windlass.web.forms import forms
 from windlass.web.services import Services
+from windlass.wiring import model_configs, roles
 
 router = APIRouter()
 
