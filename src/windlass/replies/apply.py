@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from windlass.replies.diffs import apply_hunks
 from windlass.replies.document import Document, in_style_of
 from windlass.replies.edits import apply_edit, replace_once
 from windlass.replies.elision import first_elision, leaves_out_most
+from windlass.replies.hunks import apply_hunks
 from windlass.replies.kinds import refusal
 from windlass.replies.operations import Change, Delete, Operation, Patch, Substitute, Whole
 from windlass.replies.targets import Targets

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from windlass.replies.document import Document
 from windlass.replies.kinds import refusal
+from windlass.replies.markers import SEARCH_OPEN
 from windlass.replies.nearest import nearest_region, places
-from windlass.replies.scan import SEARCH_OPEN, Edit
 
 _DIVIDER = re.compile(r"^ {0,3}(={4,10})[ \t]*$")
 _ROO_HEADER = re.compile(r"^:(?:start|end)_line:\s*\d+\s*$")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """The lines between the markers of one SEARCH/REPLACE block."""
+
+    search: tuple[str, ...]
+    replace: tuple[str, ...]
+    path: str | None = None
 
 
 def read_edit(lines: Sequence[str], *, page: bool = False) -> Edit:

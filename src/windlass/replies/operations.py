@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from windlass.replies.diffs import Hunk
-from windlass.replies.scan import Edit
+from windlass.replies.edits import Edit
+from windlass.replies.hunks import Hunk
 
 
 @dataclass(frozen=True)

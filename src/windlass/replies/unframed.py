@@ -1,0 +1,144 @@
+"""A reply without a frame around the file: all of it is the file, or it is refused."""
+
+from __future__ import annotations
+
+from windlass.replies import bare, labels
+from windlass.replies.items import Scan
+from windlass.replies.json_files import decode_json, looks_like_envelope, operations_of
+from windlass.replies.kinds import refusal
+from windlass.replies.languages import family_of_path, is_page, is_well_known_name
+from windlass.replies.operations import Whole
+from windlass.replies.sentences import Label
+from windlass.replies.targets import Targets
+
+
+def whole_reply(text: str, path: str, targets: Targets, found: Scan, *, cut: bool) -> Whole | None:
+    """The reply as the asked-for file, where its first line can be nothing else; None where it must be read on."""
+    family = family_of_path(path)
+    if not bare.starts_like(path, text):
+        return None
+    if family != "json" and text.lstrip()[:1] in "{[" and looks_like_envelope(text):
+        return None
+    if family == "json":
+        return _bare_json(text, path, targets, cut=cut)
+    if family == "diff":
+        fenced = [item for item in found.items if item.kind == "fence"]
+        if fenced:
+            return None
+    elif found.items:
+        first = found.items[0]
+        if first.start == 0 and first.kind in {"patch", "diff", "tag", "edit"}:
+            return None
+        if _names_its_blocks(found, targets):
+            return None
+        if not is_page(path):
+            if not bare.opens_source(text):
+                return None
+            # Source that holds fence lines in a docstring, or talk that starts like source.
+            if not any(mark in text[:4000] for mark in ('"""', "'''", "/*")):
+                raise refusal("ambiguous", f"It is not certain which part of the reply is {path}.", path=path)
+            if bare.talk_in(path, "\n".join(found.outside())) is not None:
+                raise refusal("ambiguous", f"It is not certain which part of the reply is {path}.", path=path)
+        if is_page(path) and any(item.info.lower().startswith(("markdown", "md")) for item in found.items):
+            raise refusal(
+                "ambiguous",
+                f"It is not certain whether {path} is the whole reply or the block inside it.",
+                path=path,
+            )
+    talk = bare.talk_in(path, text)
+    if talk is not None:
+        raise refusal("ambiguous", f"The reply mixes {path} with talk: {talk.strip()[:80]!r}.", path=path)
+    return _checked_bare(text, path, cut=cut)
+
+
+def _names_its_blocks(found: Scan, targets: Targets) -> bool:
+    """True where a fence of the reply carries the asked-for path (any path, where several were asked for)."""
+    for index, item in enumerate(found.items):
+        if item.kind != "fence":
+            continue
+        label = labels.info_label(item.info, targets.names)
+        if label is None:
+            above = labels.label_above(found.gap(index, index - 1), targets.names)
+            label = above if isinstance(above, Label) and above.strict else None
+        if label is not None and (targets.only is None or not label.differs_from(targets.only)):
+            return True
+    return False
+
+
+def _bare_json(text: str, path: str, targets: Targets, *, cut: bool) -> Whole | None:
+    decoded = decode_json(text)
+    if decoded is None or decoded.failed:
+        if cut:
+            raise refusal("truncated", f"The reply ends inside {path}.", path=path)
+        return None
+    if text[decoded.end :].strip():
+        return None
+    operations = None
+    if len(decoded.values) == 1:
+        operations = (
+            operations_of(decoded.values[0], targets.names) if _names(decoded.values[0], path) else None
+        )
+    if operations and any(getattr(operation, "path", None) == path for operation in operations):
+        return None
+    return _checked_bare(text, path, cut=cut)
+
+
+def _names(value: object, path: str) -> bool:
+    """True where the path stands in a JSON value as a key or a text near its top."""
+    stack: list[tuple[object, int]] = [(value, 0)]
+    while stack:
+        entry, depth = stack.pop()
+        if isinstance(entry, str):
+            if path in entry:
+                return True
+        elif depth < 6 and isinstance(entry, dict):
+            if path in entry or f"./{path}" in entry:
+                return True
+            stack.extend((inner, depth + 1) for inner in entry.values())
+        elif depth < 6 and isinstance(entry, list):
+            stack.extend((inner, depth + 1) for inner in entry)
+    return False
+
+
+def bare_reply(text: str, targets: Targets, *, cut: bool) -> Whole:
+    """All of the reply as the one file asked for, where nothing in it speaks against that. Else ReplyError."""
+    path = targets.only
+    if path is None:
+        if cut:
+            raise refusal("truncated", "The reply was cut off before a file came.")
+        raise refusal("no_file", "The reply holds no file.")
+    family = family_of_path(path)
+    page = is_page(path)
+    if cut:
+        raise refusal("truncated", f"The reply was cut off inside {path}.", path=path)
+    if "```" in text or "~~~" in text:
+        raise refusal("ambiguous", "The reply has fence marks that frame nothing.", path=path)
+    talk = bare.talk_in(path, text)
+    if talk is not None:
+        if bare.is_talk_only(text) or page:
+            raise refusal("no_file", f"The reply is talk, not {path}: {talk.strip()[:80]!r}.", path=path)
+        raise refusal("ambiguous", f"The reply mixes {path} with talk: {talk.strip()[:80]!r}.", path=path)
+    if not page and not bare.starts_like(path, text) and family is not None and bare.is_talk_only(text):
+        raise refusal("no_file", f"The reply does not look like {path}.", path=path)
+    if family is None and not is_well_known_name(path.rsplit("/", 1)[-1]) and bare.is_talk_only(text):
+        first = text.strip().split("\n", 1)[0]
+        if bare.is_prose(first):
+            raise refusal("no_file", f"The reply does not look like {path}.", path=path)
+    if text.lstrip()[:1] == "{" and family not in {"json", "yaml", None, "style"}:
+        decoded = decode_json(text)
+        if decoded is not None and not decoded.failed:
+            raise refusal("no_file", f"The reply is a JSON object, not {path}.", path=path)
+    if looks_like_envelope(text) and family != "json" and text.lstrip()[:1] in "{[":
+        raise refusal(
+            "bad_json", "The JSON of the reply does not hold files in a form that is known.", path=path
+        )
+    return _checked_bare(text, path, cut=cut)
+
+
+def _checked_bare(text: str, path: str, *, cut: bool) -> Whole:
+    if cut:
+        raise refusal("truncated", f"The reply was cut off inside {path}.", path=path)
+    lines = text.split("\n")
+    first = next(number for number, line in enumerate(lines) if line.strip())
+    last = next(number for number in range(len(lines) - 1, -1, -1) if lines[number].strip())
+    return Whole(path, "\n".join(lines[first : last + 1]) + "\n")
