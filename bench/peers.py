@@ -114,7 +114,7 @@ class Desk:
             "OPENAI_BASE_URL": self.server.base_url,
             "OPENAI_API_BASE": self.server.base_url,
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-            **{"HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "NO_PROXY": "127.0.0.1,localhost"},
+            "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "NO_PROXY": "127.0.0.1,localhost",
             **self.peer.env,
         }  # fmt: skip
 
