@@ -8,15 +8,8 @@ import pytest
 
 from windlass.errors import BudgetExceeded, InputError, ModelUnavailable, NotFound
 from windlass.prompt import MemoryPromptStore, VersionedPrompt
-from windlass.prompt.compare import (
-    Case,
-    CaseResult,
-    MemoryBook,
-    cases_digest,
-    compare,
-    hold_out,
-    load_cases,
-)
+from windlass.prompt.cases import Case, CaseResult, cases_digest, hold_out, load_cases
+from windlass.prompt.compare import MemoryBook, compare
 
 OLD, NEW = VersionedPrompt(1, "worse"), VersionedPrompt(2, "better")
 CASES = [Case(str(number)) for number in range(200)]

@@ -30,11 +30,8 @@ def shipped_steps() -> list[type[BaseStep]]:
 
 
 def introduce(store: PromptStore) -> None:
-    """Store the default of every shipped prompt that has no version yet as its version 1."""
-    known = set(store.names())
+    """Store the default of every shipped prompt that has no version yet as its version 1; note those that drifted."""
     for cls in shipped_steps():
         step = cls.__new__(cls)
-        name = step.prompt_name
-        if name and name != "trial" and step.default_prompt.strip() and name not in known:
-            store.ensure(name, step.default_prompt, variables=step.prompt_variables)
-            known.add(name)
+        if step.prompt_name not in ("", "trial") and step.default_prompt.strip():
+            store.ensure(step.prompt_name, step.default_prompt, variables=step.prompt_variables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 from windlass.errors import (
@@ -29,13 +30,16 @@ def outcome_of(status: WorkflowStatus, failure: BaseException | None) -> Outcome
     return "error" if isinstance(failure, _NOT_THE_PROMPT) else "fail"
 
 
-async def usages_of(journal: RunJournal) -> list[PromptUsage]:
-    """Every finished model call of a run, with the exact texts before and after the values were put in."""
+async def usages_of(journal: RunJournal, *, case_id: str | None = None) -> list[PromptUsage]:
+    """Every finished model call of a run, with the exact texts before and after the values were put in.
+
+    ``case_id``: the case that the run tries a version on.
+    """
     found = []
     for entry in journal.all.values():
         if entry.kind == "model" and entry.state is EntryState.DONE and entry.template_sha256:
             template = await journal.journal.get_blob(entry.template_sha256)
-            found.append(_usage(entry, template.decode()))
+            found.append(replace(_usage(entry, template.decode()), case_id=case_id))
     return found
 
 

@@ -81,7 +81,7 @@ class Runner:
             await self.journal.update_run(lease, **_BEGUN)
             log.run_status(WorkflowStatus.Started, workflow=record.workflow, title=record.title)
             self._tell_unknown(journal, log, earlier)
-            return await self._walk(workflow, lease, log, journal, heartbeat)
+            return await self._walk(workflow, record, lease, log, journal, heartbeat)
         finally:
             heartbeat.cancel()
             await asyncio.gather(heartbeat, return_exceptions=True)
@@ -92,6 +92,7 @@ class Runner:
     async def _walk(
         self,
         workflow: StepWorkflow[Any],
+        record: RunRecord,
         lease: Lease,
         log: EventLog,
         journal: RunJournal,
@@ -119,7 +120,7 @@ class Runner:
         changes: dict[str, Any] = {"status": status, "summary": workflow.summary, "error": sentence}
         if status in _ENDED:
             changes["finished_at"] = time.time()
-            usages = await usages_of(journal)
+            usages = await usages_of(journal, case_id=record.options.get("case_id"))
             outcome = outcome_of(status, failure)
             await asyncio.to_thread(self.prompts.record_run, lease.run_id, usages, outcome)
         await self.journal.update_run(lease, **changes)

@@ -21,7 +21,7 @@ from windlass.errors import InputError, NotFound
 from windlass.events import WorkflowStatus
 from windlass.ids import derived_id
 from windlass.journal import EntryState, RunRecord
-from windlass.prompt.compare import Case, CaseResult
+from windlass.prompt.cases import Case, CaseResult
 from windlass.report import report
 from windlass.typed import find_json
 
@@ -40,7 +40,7 @@ class Trials:
     context: str
 
     async def run_case(self, text: str, case: Case) -> CaseResult:
-        """See :data:`windlass.prompt.compare.RunCase`."""
+        """See :data:`windlass.prompt.cases.RunCase`."""
         if "requirement" in case.data:
             workflow, options, title = "coding", self._coding(case), str(case.data["requirement"])
         else:
@@ -56,7 +56,13 @@ class Trials:
                 workflow,
                 f"Trial of {self.prompt}: {title}"[:200],
                 workspace=str(folder),
-                options={**options, **self.options, "yes": True, "prompt_texts": {self.prompt: text}},
+                options={
+                    **options,
+                    **self.options,
+                    "yes": True,
+                    "prompt_texts": {self.prompt: text},
+                    "case_id": case.id,
+                },
             )
             await self.app.journal.create_run(record)
         if record.status not in (WorkflowStatus.Success, WorkflowStatus.Failure):

@@ -132,7 +132,7 @@ def test_bad_input_is_one_sentence_and_changes_nothing(cli: Cli, tmp_path: Path)
 def test_files_go_out_and_come_back_and_a_changed_one_is_refused(cli: Cli, tmp_path: Path) -> None:
     cli("prompts", "add", NAME, BETTER)
     assert cli("prompts", "export", "out", NAME).code == 0
-    assert "is there already" in cli("prompts", "import", "out").out
+    assert "0 added, 2 there already" in cli("prompts", "import", "out").out
     file = next(iter(sorted((tmp_path / "out").glob("*.v0002.md"))))
     file.write_text(file.read_text().replace("MARVELLOUS", "OTHERWISE"))
     refused = cli("prompts", "import", "out")

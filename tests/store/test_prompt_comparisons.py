@@ -9,7 +9,8 @@ from tests.test_prompt_compare import CASES, NEW, OLD, Model
 from windlass.errors import InputError, NotFound, PromptConflict
 from windlass.evidence import Comparison
 from windlass.prompt import PromptUsage
-from windlass.prompt.compare import MemoryBook, compare, promote
+from windlass.prompt.compare import MemoryBook, compare
+from windlass.prompt.promotion import earned, promote
 from windlass.store.prompt_comparisons import SqlResultBook
 from windlass.store.prompt_experiments import PromptExperiments
 

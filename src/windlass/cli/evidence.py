@@ -1,16 +1,17 @@
-"""``windlass prompts compare | promote | experiment | optimise``: which version is better, and how sure that is."""
+"""``windlass prompts compare | promote``: which version is better, how sure that is, and what follows from it."""
 
 from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 from rich.text import Text
 
 from windlass.cli.common import console, print_json, with_app
+from windlass.cli.prompts import who
 from windlass.cli.root import safe
 from windlass.cli.run import Usd
 from windlass.errors import InputError
@@ -18,10 +19,8 @@ from windlass.errors import InputError
 if TYPE_CHECKING:
     from windlass.app import App
     from windlass.evidence import Comparison, Tally
-
-
-def _micro(budget: Decimal | None) -> int | None:
-    return None if budget is None else int(budget * 1_000_000)
+    from windlass.prompt import Resolved
+    from windlass.prompt.compare import Compared
 
 
 @click.command("compare")
@@ -51,8 +50,22 @@ def _micro(budget: Decimal | None) -> int | None:
     "--concurrency", type=click.IntRange(1, 64), default=4, show_default=True, help="Cases side by side."
 )
 @click.option("--promote", "promote_it", is_flag=True, help="Put NEW in effect if it is proven better.")
+@click.option("--author", help="Who, for --promote. [default: your user name]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def compare(name: str, versions: str, cases_file: Path, model: str | None, **given: Any) -> None:
+def compare(
+    name: str,
+    versions: str,
+    cases_file: Path,
+    model: str | None,
+    budget: Decimal | None,
+    alpha: float,
+    cost_cap: float | None,
+    all_cases: bool,
+    concurrency: int,
+    promote_it: bool,
+    author: str | None,
+    as_json: bool,
+) -> None:
     """Run two versions of a prompt on the same cases, and say plainly which is better.
 
     A case is a coding task with its tests, or values for the prompt with what the reply must hold; see
@@ -61,8 +74,9 @@ def compare(name: str, versions: str, cases_file: Path, model: str | None, **giv
     \b
     windlass prompts compare coding.repair --versions 1,2 --cases cases.jsonl --model openai:gpt-5-mini --budget 5
     """
-    from windlass.prompt.compare import Compared, cases_digest, load_cases, promote
+    from windlass.prompt.cases import cases_digest, load_cases
     from windlass.prompt.compare import compare as run_compare
+    from windlass.prompt.promotion import promote as promote_on
     from windlass.trials import Trials, check_cases
 
     old, new = _two(versions)
@@ -78,10 +92,9 @@ def compare(name: str, versions: str, cases_file: Path, model: str | None, **giv
         first = await asyncio.to_thread(store.get, name, old, retired=True)
         second = await asyncio.to_thread(store.get, name, new, retired=True)
         context = f"{cases_digest(cases)} {model or app.settings.model}"
-        book = SqlResultBook(app.database, name, old, new, context=context)
 
         def progress(now: Comparison) -> None:
-            if not given["as_json"]:
+            if not as_json:
                 click.echo(
                     f"  {now.pairs} cases: only {new} passed {now.only_new}, only {old} {now.only_old}, E = {now.e_value:.3g}",
                     err=True,
@@ -92,36 +105,39 @@ def compare(name: str, versions: str, cases_file: Path, model: str | None, **giv
             second,
             cases,
             Trials(app, name, options, context).run_case,
-            book,
-            alpha=given["alpha"],
-            cost_cap=given["cost_cap"],
-            budget_micro=_micro(given["budget"]),
-            side_by_side=given["concurrency"],
-            until_decided=not given["all_cases"],
+            SqlResultBook(app.database, name, old, new, context=context),
+            alpha=alpha,
+            cost_cap=cost_cap,
+            budget_micro=None if budget is None else int(budget * 1_000_000),
+            side_by_side=concurrency,
+            until_decided=not all_cases,
             on_progress=progress,
         )
-        if given["promote_it"] and done.comparison.decision == "promote":
-            await asyncio.to_thread(promote, store, name, done.comparison)
+        if promote_it and done.comparison.decision == "promote":
+            await asyncio.to_thread(promote_on, store, name, done.comparison, actor=who(author))
         return done
 
     done = with_app(work)
-    if given["as_json"]:
+    promoted = promote_it and done.comparison.decision == "promote"
+    if as_json:
         print_json(
             {
                 "ended": done.ended,
                 "ran": done.ran,
                 "spent_micro": done.spent_micro,
+                "promoted": promoted,
                 **done.comparison.to_json(),
             }
         )
         return
     _show(done.comparison)
+    out = console()
     if done.ended == "budget":
-        console().print(
-            Text("Stopped at the budget; the same command with a larger one goes on.", style="yellow")
-        )
-    if given["promote_it"] and done.comparison.decision == "promote":
-        console().print(f"Version {new} of {name} is in effect.")
+        out.print(Text("Stopped at the budget; the same command with a larger one goes on.", style="yellow"))
+    if promoted:
+        out.print(f"Version {new} of {name} is in effect.", soft_wrap=True)
+    elif done.comparison.decision == "promote":
+        out.print(f"Put it in effect with: windlass prompts promote {name} --auto", soft_wrap=True)
 
 
 def _two(versions: str) -> tuple[int, int]:
@@ -157,233 +173,77 @@ def _row(tally: Tally) -> list[str]:
     low, high = tally.interval
     cost = tally.cost_per_success_micro
     told = "unknown" if tally.unpriced else "-" if cost is None else f"${cost / 1e6:.4f}"
-    return [
-        str(tally.version_no),
-        str(tally.passes),
-        str(tally.fails),
-        str(tally.errors),
-        rate,
-        f"{low:.0%}–{high:.0%}",
-        told,
-    ]
+    counts = (tally.version_no, tally.passes, tally.fails, tally.errors)
+    return [*map(str, counts), rate, f"{low:.0%}–{high:.0%}", told]
 
 
 @click.command("promote")
 @click.argument("name")
 @click.option("--auto", is_flag=True, help="Needed: promote what the evidence proves, or nothing.")
-@click.option("--author", help="Who.")
-def promote(name: str, auto: bool, author: str | None) -> None:
+@click.option("--author", help="Who. [default: your user name]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def promote(name: str, auto: bool, author: str | None, as_json: bool) -> None:
     """Put the version in effect that has earned it; refuse when none has.
 
-    Evidence is a comparison whose E-value reached 1/alpha with at least five discordant cases, within its cost cap.
-    To switch without evidence, use: windlass prompts use.
-    """
-    from windlass.prompt.compare import promote as promote_on
+    Evidence is a comparison with the version in effect whose E-value reached 1/alpha with at least five discordant cases,
+    within its cost cap. To switch without evidence, use: windlass prompts use.
 
+    \b
+    windlass prompts promote coding.repair --auto
+    """
     if not auto:
         raise InputError(
             f"Add --auto to promote what the evidence proves; to switch without evidence: windlass prompts use {name} NUMBER"
         )
 
-    async def work(app: App) -> Any:
-        from windlass.store.prompt_comparisons import concluded
-        from windlass.store.prompt_experiments import PromptExperiments
-
-        experiments = PromptExperiments(app.database)
-        try:
-            running = await asyncio.to_thread(experiments.status, name)
-        except LookupError:
-            running = None
-        found = running.winner if running is not None and running.state == "running" else None
-        if found is None:
-            proven = await asyncio.to_thread(concluded, app.database, name)
-            if not proven:
-                raise InputError(
-                    f"Prompt {name!r} stays as it is: there is no evidence yet; make some with windlass prompts compare."
-                )
-            found = proven[-1]
-        resolved = await asyncio.to_thread(promote_on, app.prompts, name, found, actor=author)
-        if running is not None and running.state == "running":
-            await asyncio.to_thread(
-                experiments.stop, name, decision=f"version {resolved.version_no} promoted"
-            )
-        return resolved, found
+    async def work(app: App) -> tuple[Resolved, Comparison]:
+        return await asyncio.to_thread(_promote, app, name, who(author))
 
     resolved, found = with_app(work)
-    console().print(f"Version {resolved.version_no} of {name} is in effect. {found.verdict}", soft_wrap=True)
-
-
-@click.group("experiment")
-def experiment() -> None:
-    """Split real runs between versions, more of them to what does better."""
-
-
-@experiment.command("start")
-@click.argument("name")
-@click.argument("versions", nargs=-1, type=int, required=True)
-@click.option(
-    "--alpha",
-    type=click.FloatRange(0.0001, 0.5),
-    default=0.05,
-    show_default=True,
-    help="Error rate of a promotion.",
-)
-@click.option(
-    "--cost-cap", type=click.FloatRange(min=0.01), help="Highest allowed ratio of cost per success."
-)
-def start(name: str, versions: tuple[int, ...], alpha: float, cost_cap: float | None) -> None:
-    """Give VERSIONS a share of new runs beside the one in effect."""
-    found = _experiments(lambda e: e.start(name, versions, alpha=alpha, cost_cap=cost_cap))
-    arms = ", ".join(str(arm.version_no) for arm in found.arms)
-    console().print(f"New runs are split between versions {arms} of {name}.", soft_wrap=True)
-
-
-@experiment.command("status")
-@click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(name: str, as_json: bool) -> None:
-    """How the versions do, and whether one has earned promotion."""
-    found = _experiments(lambda e: e.status(name))
     if as_json:
         print_json(
             {
-                "id": found.id,
-                "state": found.state,
-                "decision": found.decision,
-                "arms": [
-                    {
-                        "version": a.version_no,
-                        "weight": a.weight,
-                        "passes": a.tally.passes,
-                        "fails": a.tally.fails,
-                    }
-                    for a in found.arms
-                ],
-                "comparisons": [c.to_json() for c in found.comparisons],
+                "name": name,
+                "version": resolved.version_no,
+                "revision": resolved.revision,
+                "evidence": found.to_json(),
             }
         )
-        return
-    out = console()
-    out.print(f"{found.state}{': ' + found.decision if found.decision else ''}", soft_wrap=True)
-    for arm in found.arms:
-        out.print(
-            f"  version {arm.version_no}: {arm.weight:.0%} of new runs, {arm.tally.passes} passed, {arm.tally.fails} failed"
-        )
-    for comparison in found.comparisons:
-        out.print(Text(f"  {safe(comparison.verdict)}"), soft_wrap=True)
-
-
-@experiment.command("stop")
-@click.argument("name")
-def stop(name: str) -> None:
-    """End the split; all new runs get the version in effect. What was learnt is kept."""
-    _experiments(lambda e: e.stop(name))
-    console().print(f"The experiment on {name} has ended.", soft_wrap=True)
-
-
-def _experiments(work: Any) -> Any:
-    async def whole(app: App) -> Any:
-        from windlass.store.prompt_experiments import PromptExperiments
-
-        return await asyncio.to_thread(work, PromptExperiments(app.database))
-
-    return with_app(whole)
-
-
-@click.command("optimise")
-@click.argument("name")
-@click.option(
-    "--cases", "cases_file", required=True, type=click.Path(path_type=Path), help="JSONL: a case a line."
-)
-@click.option("--model", metavar="MODEL", help="Model that is prompted. [env: WINDLASS_MODEL]")
-@click.option(
-    "--reflection-model", metavar="MODEL", help="Model that rewrites the prompt. [default: the same]"
-)
-@click.option("--budget", type=Usd(), metavar="USD", help="Stop before spending more than this on cases.")
-@click.option(
-    "--max-case-runs",
-    type=click.IntRange(4, 100_000),
-    default=200,
-    show_default=True,
-    help="Stop after so many.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def optimise(
-    name: str, cases_file: Path, model: str | None, reflection_model: str | None, **given: Any
-) -> None:
-    """Search for better texts with GEPA (extra: optimise). Half of the cases are held out.
-
-    What is found becomes versions that are not in effect; compare them on the held-out cases, which are written beside the
-    case file, to promote one.
-    """
-    import json
-
-    from windlass.prompt.compare import cases_digest, hold_out, load_cases
-    from windlass.prompt.optimise import Optimised
-    from windlass.prompt.optimise import optimise as search
-    from windlass.trials import Trials, check_cases
-
-    cases = load_cases(cases_file)
-    check_cases(cases)
-    learn, held = hold_out(cases)
-    held_file = cases_file.with_suffix(".held-out.jsonl")
-
-    async def work(app: App) -> Optimised:
-        from windlass.llm.base import Message
-
-        options = {"model": model, "fast_model": None}
-        app.check_models(options)
-        reflector = app.models_for({"model": reflection_model or model}).get("main")
-
-        async def reflect(prompt: str) -> str:
-            return (await reflector.request([Message("user", prompt)])).text
-
-        context = f"{cases_digest(learn)} {model or app.settings.model}"
-        return await search(
-            app.prompts,
-            name,
-            learn,
-            Trials(app, name, options, context).run_case,
-            reflect,
-            max_case_runs=given["max_case_runs"],
-            budget_micro=_micro(given["budget"]),
+    else:
+        console().print(
+            f"Version {resolved.version_no} of {name} is in effect. {found.verdict}", soft_wrap=True
         )
 
-    found = with_app(work)
+
+def _promote(app: App, name: str, actor: str) -> tuple[Resolved, Comparison]:
+    from windlass.catalogue import introduce
+    from windlass.errors import NotFound
+    from windlass.prompt.promotion import earned
+    from windlass.prompt.promotion import promote as promote_on
+    from windlass.store.prompt_comparisons import concluded
+    from windlass.store.prompt_experiments import PromptExperiments
+
+    introduce(app.prompts)
+    now = app.prompts.effective(name).version_no
+    assert now is not None
+    experiments = PromptExperiments(app.database)
     try:
-        held_file.write_text(
-            "".join(json.dumps({**case.data, "id": case.id}) + "\n" for case in held), encoding="utf-8"
+        running = experiments.status(name)
+    except NotFound:
+        running = None
+    if running is not None and running.state != "running":
+        running = None
+    found = running.winner if running is not None else None
+    if found is None:
+        found = earned(concluded(app.database, name), now)
+    if found is None and running is not None:
+        found = max(running.comparisons, key=lambda each: each.e_value)
+    if found is None:
+        raise InputError(
+            f"Prompt {name!r} stays as it is: there is no evidence that another version is better than version {now}; "
+            f"make some with: windlass prompts compare {name} --versions {now},NEW --cases FILE"
         )
-    except OSError as error:
-        raise InputError(f"{held_file} cannot be written: {error.strerror}.") from None
-    if given["as_json"]:
-        print_json(
-            {
-                "base": found.base_version_no,
-                "base_score": found.base_score,
-                "candidates": [
-                    {"version": c.version_no, "parent": c.parent_version_no, "score": c.score}
-                    for c in found.candidates
-                ],
-                "case_runs": found.case_runs,
-                "held_out": str(held_file),
-            }
-        )
-        return
-    out = console()
-    if not found.candidates:
-        out.print(
-            f"No text beat version {found.base_version_no} ({found.base_score:.0%} of the cases); {found.texts_tried} were tried.",
-            soft_wrap=True,
-        )
-        return
-    for c in found.candidates:
-        out.print(
-            f"version {c.version_no} (from {c.parent_version_no}): {c.score:.0%} against {found.base_score:.0%}"
-        )
-    best = max(found.candidates, key=lambda c: c.score)
-    out.print(
-        f"They must earn their place: windlass prompts compare {name} --versions {found.base_version_no},{best.version_no} "
-        f"--cases {held_file} --promote",
-        soft_wrap=True,
-    )
+    resolved = promote_on(app.prompts, name, found, actor=actor)
+    if running is not None:
+        experiments.stop(name, decision=f"version {resolved.version_no} promoted")
+    return resolved, found

@@ -8,42 +8,14 @@ goes on where it was; only errors are tried again.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
-from windlass.errors import BudgetExceeded, InputError, PromptConflict, WindlassError
+from windlass.errors import BudgetExceeded, InputError, WindlassError
 from windlass.evidence import ALPHA, MIN_DISCORDANT, Comparison, Tally
-from windlass.ids import sha256_hex
-from windlass.prompt.records import PromptStore, Resolved, VersionedPrompt
-
-Verdict = Literal["pass", "fail", "error"]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One task with what is needed to judge the answer; ``data`` means something to ``run_case`` only."""
-
-    id: str
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class CaseResult:
-    """How a version did on a case. ``error`` is infrastructure and says nothing about the prompt.
-
-    ``cost_micro`` is millionths of a USD, None when no price is known; ``detail`` is for a person, and for
-    the optimiser to learn from.
-    """
-
-    outcome: Verdict
-    cost_micro: int | None = None
-    detail: str | None = None
-
-
-RunCase = Callable[[str, Case], Awaitable[CaseResult]]
+from windlass.prompt.cases import Case, CaseResult, RunCase
+from windlass.prompt.records import VersionedPrompt
 
 
 class ResultBook(Protocol):
@@ -242,71 +214,3 @@ class _Work:
             cost_micro=sum(result.cost_micro or 0 for result in known),
             unpriced=sum(result.cost_micro is None for result in known if result.outcome != "error"),
         )
-
-
-def promote(store: PromptStore, name: str, comparison: Comparison, *, actor: str | None = None) -> Resolved:
-    """Put the new version in effect if, and only if, the comparison proves it; its evidence goes in the log.
-
-    InputError with the verdict when it does not; PromptConflict when the old version is not in effect any
-    more, so that it was compared with the wrong one.
-    """
-    if comparison.decision != "promote":
-        raise InputError(f"Prompt {name!r} stays as it is. {comparison.verdict}")
-    now = store.effective(name)
-    if now.version_no != comparison.old.version_no:
-        raise PromptConflict(
-            f"Prompt {name!r} stays as it is: version {now.version_no} is in effect, but version "
-            f"{comparison.new.version_no} was compared with version {comparison.old.version_no}."
-        )
-    return store.use(
-        name,
-        comparison.new.version_no,
-        reason=comparison.verdict,
-        actor=actor,
-        evidence=comparison.to_json(),
-        expected_revision=now.revision,
-    )
-
-
-def load_cases(file: Path) -> list[Case]:
-    """The cases of a JSONL file: an object a line, its ``id`` entry or else the line's number as the id."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{file} is no UTF-8 text.") from None
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}.") from error
-    cases: dict[str, Case] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            data = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"Line {number} of {file} is not JSON: {error}.") from None
-        if not isinstance(data, dict):
-            raise InputError(f"Line {number} of {file} must be a JSON object.")
-        id = str(data.get("id", number))
-        if id in cases or not id or len(id) > 200:
-            raise InputError(f"Line {number} of {file}: the id {id[:40]!r} is used twice, empty or too long.")
-        cases[id] = Case(id, data)
-    if not cases:
-        raise InputError(f"{file} holds no cases.")
-    return list(cases.values())
-
-
-def hold_out(cases: Sequence[Case], *, share: float = 0.5, seed: int = 0) -> tuple[list[Case], list[Case]]:
-    """Split cases into those to learn from and those to be judged by, the same way every time.
-
-    ``share`` is the part that is held out; both parts get at least one case.
-    """
-    if len(cases) < 2:
-        raise InputError("At least two cases are needed: some to learn from, some to be judged by.")
-    ordered = sorted(cases, key=lambda case: sha256_hex(f"{seed}\0{case.id}"))
-    held = min(max(round(len(cases) * share), 1), len(cases) - 1)
-    return ordered[held:], ordered[:held]
-
-
-def cases_digest(cases: Sequence[Case]) -> str:
-    """A hash of the cases in their order: results belong to exactly these."""
-    return sha256_hex(json.dumps([[case.id, dict(case.data)] for case in cases], sort_keys=True, default=str))

@@ -338,7 +338,7 @@ def version_stats(usages: Iterable[PromptUsage]) -> list[VersionStats]:
     """Statistics by version; a run counts once however many calls it made."""
     grouped: dict[int, list[PromptUsage]] = {}
     for usage in usages:
-        if usage.version_no is not None:
+        if usage.version_no is not None and usage.case_id is None:
             grouped.setdefault(usage.version_no, []).append(usage)
     result = []
     for number, calls in sorted(grouped.items()):
@@ -358,6 +358,7 @@ def version_stats(usages: Iterable[PromptUsage]) -> list[VersionStats]:
                 pending=outcomes.count("pending"),
                 cost_micro=sum(usage.cost_micro or 0 for usage in calls),
                 interval=pass_interval(passes, fails),
+                unpriced=sum(usage.cost_micro is None for usage in calls),
             )
         )
     return result

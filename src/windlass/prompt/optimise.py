@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from windlass.errors import BudgetExceeded, InputError, TemplateError, WindlassError
 from windlass.extras import missing_extra
-from windlass.prompt.compare import Case, CaseResult, RunCase
+from windlass.prompt.cases import Case, CaseResult, RunCase
 from windlass.prompt.records import PromptStore
 
 #: The one component of a GEPA candidate.

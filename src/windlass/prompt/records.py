@@ -110,8 +110,8 @@ class PromptUsage:
 
 @dataclass(frozen=True)
 class VersionStats:
-    """How a version did in real runs. Counts are runs, except ``calls``; pass rate leaves out errors and
-    cancelled runs; ``interval`` holds the 95 % bounds of the pass rate (Beta(1+passes, 1+fails))."""
+    """How a version did in real runs, those of a comparison (with a ``case_id``) left out. Counts are runs, except
+    ``calls`` and ``unpriced``; pass rate leaves out errors and cancelled runs; ``interval`` holds the 95 % bounds of the pass rate (Beta(1+passes, 1+fails))."""
 
     version_no: int
     calls: int
@@ -122,6 +122,8 @@ class VersionStats:
     pending: int
     cost_micro: int
     interval: tuple[float, float]
+    #: Calls whose price is not known; their cost is not in ``cost_micro``.
+    unpriced: int = 0
 
     @property
     def pass_rate(self) -> float | None:
@@ -131,8 +133,8 @@ class VersionStats:
 
     @property
     def cost_per_success_micro(self) -> float | None:
-        """Millionths of a USD spent per passed run; None without a pass."""
-        return self.cost_micro / self.passes if self.passes else None
+        """Millionths of a USD spent per passed run; None without a pass, or with a price that is not known."""
+        return self.cost_micro / self.passes if self.passes and not self.unpriced else None
 
 
 @dataclass(frozen=True)

@@ -129,9 +129,12 @@ def no_drift(name: str) -> InputError:
 
 def unified_diff(name: str, old: tuple[int, str], new: tuple[int, str]) -> str:
     """The difference of two numbered texts as unified diff."""
-    lines = difflib.unified_diff(
-        old[1].splitlines(), new[1].splitlines(), f"{name}@{old[0]}", f"{name}@{new[0]}", lineterm=""
-    )
+    return text_diff(old[1], new[1], f"{name}@{old[0]}", f"{name}@{new[0]}")
+
+
+def text_diff(old: str, new: str, old_label: str, new_label: str) -> str:
+    """The difference of two texts as unified diff; empty when they are equal but for their line ends."""
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), old_label, new_label, lineterm="")
     return "\n".join(lines)
 
 

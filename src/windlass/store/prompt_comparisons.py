@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select, update
 
 from windlass.evidence import Comparison
 from windlass.ids import generate_id, sha256_hex
-from windlass.prompt.compare import CaseResult, Verdict
+from windlass.prompt.cases import CaseResult, Verdict
 from windlass.store import prompt_sql
 from windlass.store.base import Database, utc_now
 from windlass.store.prompt_models import (

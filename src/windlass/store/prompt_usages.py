@@ -103,7 +103,10 @@ def of_run(connection: Connection, run_id: str) -> list[PromptUsage]:
 
 
 def by_run() -> Any:
-    """Subquery: one row per run and version, with the run's decided outcome, when it was decided, and cost."""
+    """Subquery: one row per real run and version, with the run's decided outcome, when it was decided, and cost.
+
+    Runs that tried a version on a case are not among them.
+    """
     return (
         select(
             _Usage.prompt_version_id,
@@ -114,7 +117,7 @@ def by_run() -> Any:
             func.max(case((_Usage.outcome != "pending", _Usage.outcome))).label("outcome"),
             func.max(_Usage.scored_at).label("scored_at"),
         )
-        .where(_Usage.prompt_version_id.is_not(None))
+        .where(_Usage.prompt_version_id.is_not(None), _Usage.case_id.is_(None))
         .group_by(_Usage.prompt_version_id, _Usage.run_id)
         .subquery()
     )
@@ -125,7 +128,12 @@ def stats(connection: Connection, name: str) -> list[VersionStats]:
     runs = by_run()
     rows = connection.execute(
         select(
-            _Version.version_no, runs.c.outcome, func.count(), func.sum(runs.c.calls), func.sum(runs.c.cost)
+            _Version.version_no,
+            runs.c.outcome,
+            func.count(),
+            func.sum(runs.c.calls),
+            func.sum(runs.c.cost),
+            func.sum(runs.c.unpriced),
         )
         .join(runs, runs.c.prompt_version_id == _Version.id)
         .where(_Version.prompt_name == name)
@@ -147,6 +155,7 @@ def stats(connection: Connection, name: str) -> list[VersionStats]:
                 pending=count.get("pending", 0),
                 cost_micro=int(sum(row[4] for row in mine)),
                 interval=pass_interval(passes, fails),
+                unpriced=int(sum(row[5] for row in mine)),
             )
         )
     return result

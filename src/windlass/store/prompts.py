@@ -160,17 +160,15 @@ class SqlPromptStore:
             return
         with self.database.reading() as connection:
             prompt = prompt_sql.find_prompt(connection, name)
-        if (
-            prompt is None
-            or prompt.variables != declared
-            or prompt.code_default_sha256 != sha256_hex(default)
-        ):
+        sha256 = sha256_hex(default)
+        if prompt is None or prompt.variables != declared or prompt.code_default_sha256 != sha256:
+            news = prompt is not None and prompt.code_default_sha256 != sha256
             rules.check_name(name)
             rules.check_text(name, default)
             with self.database.writing() as connection:
                 prompt = self._introduce(connection, name, default, declared)
-        if prompt.default_sha256 != sha256_hex(default):
-            rules.log.warning(rules.drift_sentence(name))
+            if news and prompt.default_sha256 != sha256:
+                rules.log.warning(rules.drift_sentence(name))
         self._ensured[name] = (default, declared)
 
     def _introduce(
