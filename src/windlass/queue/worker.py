@@ -50,6 +50,7 @@ from windlass.queue.jobs import (
     try_sweep_alone,
     withdraw_run,
 )
+from windlass.store.connect import postgres_settings
 from windlass.store.writer import writer_of
 
 #: Seconds between signs of life, and between looks for runs that nobody works on.
@@ -155,14 +156,14 @@ class Worker:
             stopped.cancel()
 
     async def _procrastinate(self) -> None:
-        url = self.app.database.url.set(drivername="postgresql")
+        url = self.app.database.url
         queue = QueueApp(
             connector=PsycopgConnector(
-                conninfo=url.render_as_string(hide_password=False),
+                conninfo=url.set(drivername="postgresql").render_as_string(hide_password=False),
                 min_size=1,
                 max_size=4,
                 timeout=10.0,
-                kwargs={"connect_timeout": 10, "application_name": "windlass-queue"},
+                kwargs={**postgres_settings(url), "application_name": "windlass-queue"},
             )
         )
         queue.task(name=TASK)(self._deliver)
