@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from windlass.replies.doubts import first_filled
 from windlass.replies.items import Item
@@ -33,11 +34,11 @@ class Block:
     #: A path that stood in a block of its own just before.
     pending: str | None
 
-    @property
+    @cached_property
     def first(self) -> str:
         return first_filled(self.lines)
 
-    @property
+    @cached_property
     def word(self) -> str | None:
         """The language family that the info string names."""
         return family_of_word(self.item.info)

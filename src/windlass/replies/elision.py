@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from windlass.replies.languages import family_of_path, is_page
 
@@ -35,22 +35,29 @@ _PHRASES = re.compile(
     r"|keep (?:the )?(?:existing|rest|remaining|other|original)\b|(?:stays?|remains?) (?:the same|unchanged)\W*$)",
     re.IGNORECASE,
 )
+#: Every placeholder holds one of these; most lines, and most texts, are done after looking for them.
+_HINTS = (
+    "...", "…", "rest", "remain", "changed", "same", "existing", "previous", "original", "omitted", "elided", "skipped",
+    "truncated", "before", "above", "other", "brevity", "clarity", "snip", "keep", "identical", "unmodified", "stays",
+)  # fmt: skip
+#: A longer line is no placeholder.
+_LONGEST = 300
 
 
-#: Every placeholder holds one of these; most lines are done after this one search.
-_HINT = re.compile(
-    r"\.\.\.|…|rest\b|remain|changed|same|existing|previous|original|omitted|elided|skipped|truncated|before|above|other|brevity|clarity|snip|keep|identical|unmodified|stays",
-    re.IGNORECASE,
-)
-
-
-def first_elision(path: str, lines: Iterable[str], known: str | None) -> tuple[int, str] | None:
+def first_elision(path: str, lines: Sequence[str], known: str | None) -> tuple[int, str] | None:
     """(line number from 1, line) of the first placeholder that the known file did not hold."""
     page = is_page(path)
     python = family_of_path(path) == "python"
     before: set[str] | None = None
+    text = "\n".join(lines).lower()
+    hints = [hint for hint in _HINTS if hint in text]
+    if not hints:
+        return None
     for number, line in enumerate(lines, 1):
-        if len(line) > 300 or not _HINT.search(line) or not _suspicious(line, page=page, python=python):
+        if len(line) > _LONGEST or not line:
+            continue
+        lowered = line.lower()
+        if not any(hint in lowered for hint in hints) or not _suspicious(line, page=page, python=python):
             continue
         if before is None:
             before = {old.strip() for old in (known or "").split("\n")}

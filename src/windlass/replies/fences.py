@@ -40,6 +40,7 @@ def read_fence(lines: list[str], number: int, edits: EditIndex) -> Item | None:
     in_edit = False
     closed = False
     end = len(lines) - 1
+    opening = edits.opening
     index = number + 1
     while index < len(lines):
         line = lines[index]
@@ -52,7 +53,7 @@ def read_fence(lines: list[str], number: int, edits: EditIndex) -> Item | None:
             if unquoted is None:
                 end = index - 1
                 break
-        elif edits.opens_at(index) and (in_edit or _only_a_path(content)):
+        elif index in opening and (in_edit or _only_a_path(content)):
             in_edit = True
             close = edits.end_of(index)
             if close is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
-
 #: language family -> (info-string words, file endings)
 _FAMILIES: dict[str, tuple[str, str]] = {
     "python": ("python py python3 py3 pyi cython ipython", "py pyi pyx pyw"),
@@ -85,7 +83,7 @@ def is_language(word: str) -> bool:
 
 def family_of_path(path: str) -> str | None:
     """The family of a file by its ending or well-known name; None when unknown."""
-    name = posixpath.basename(path).lower()
+    name = path.rpartition("/")[2].lower()
     if name in _NAMES:
         return _NAMES[name]
     stem, dot, ending = name.rpartition(".")

@@ -30,13 +30,13 @@ class EditIndex:
     """Where edit blocks open and close among some lines."""
 
     def __init__(self, lines: Sequence[str]) -> None:
-        self._total = len(lines)
         self._opens = [
             number
             for number, line in enumerate(lines)
             if ("<<<<" in line or "-----" in line) and len(line) <= 400 and SEARCH_OPEN.match(line)
         ]
-        self._opening = frozenset(self._opens)
+        #: The lines where a block opens.
+        self.opening = frozenset(self._opens)
         self._closes: list[int] = []
         if self._opens:
             self._closes = [
@@ -51,7 +51,7 @@ class EditIndex:
         return self._opens[0] if self._opens else None
 
     def opens_at(self, number: int) -> bool:
-        return number in self._opening
+        return number in self.opening
 
     def end_of(self, number: int) -> int | None:
         """The closing line of the block that opens at ``number``; None when it is never closed."""

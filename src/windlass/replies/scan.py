@@ -8,6 +8,9 @@ from windlass.replies.fences import read_fence
 from windlass.replies.items import Item, Scan
 from windlass.replies.markers import PATCH_CLOSE, PATCH_OPEN, TAG_OPEN, EditIndex, names_a_file
 
+#: What a line that opens a structure can start with; most lines are done after this look.
+_STARTS = frozenset(" \t>`~<*-d")
+
 
 def scan(text: str) -> Scan:
     """Every outermost structure of a text, in order; the last one may be open."""
@@ -16,7 +19,8 @@ def scan(text: str) -> Scan:
     result = Scan(lines)
     number, total = 0, len(lines)
     while number < total:
-        item = _item_at(lines, number, edits)
+        line = lines[number]
+        item = _item_at(lines, number, edits) if line and line[0] in _STARTS else None
         if item is None:
             number += 1
             continue

@@ -7,6 +7,10 @@ import re
 _OPEN = re.compile(r"[ \t]*(?:<(think|thinking|thought|reasoning)>|(\[THINK\])|(◁think▷))", re.IGNORECASE)
 _ANY_CLOSE = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷", re.IGNORECASE)
 _ANY_OPEN = re.compile(r"<(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷", re.IGNORECASE)
+_ANY = re.compile(rf"(?P<close>{_ANY_CLOSE.pattern})|{_ANY_OPEN.pattern}", re.IGNORECASE)
+_BLANK = re.compile(r"\s*$")
+#: Characters of a line that can hold a closing tag alone, with its indentation.
+_LONGEST_ALONE = 400
 _CLOSE_ALONE = re.compile(rf"^[ \t]*(?:{_ANY_CLOSE.pattern})[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})([^\n`]*)$")
 _QUOTES = "\"'`(/[|\\"
@@ -24,29 +28,27 @@ def strip_thinking(text: str) -> tuple[str, bool]:
     lines = text.split("\n")
     kept: list[str] = []
     fence: tuple[str, int] | None = None
-    index = 0
+    # What follows thinking on the same line may itself open a block or another thought: ``start`` is there.
+    index = start = 0
     while index < len(lines):
         line = lines[index]
-        mark = _FENCE.match(line)
+        mark = _FENCE.match(line, start)
         if mark:
             fence = _step(fence, mark)
-        opened = None if fence else _OPEN.match(line)
+        opened = None if fence else _OPEN.match(line, start)
         if opened is None:
-            kept.append(line)
-            index += 1
+            kept.append(line[start:])
+            index, start = index + 1, 0
             continue
         close = re.compile(re.escape(_closing(opened)), re.IGNORECASE)
-        rest = line[opened.end() :]
-        while (found := close.search(rest)) is None:
-            index += 1
+        start = opened.end()
+        while (found := close.search(lines[index], start)) is None:
+            index, start = index + 1, 0
             if index == len(lines):
                 return "\n".join(kept), True
-            rest = lines[index]
-        rest = rest[found.end() :]
-        # What follows on the same line may itself open a block or another thought.
-        lines[index] = rest
-        if not rest.strip():
-            index += 1
+        start = found.end()
+        if _BLANK.match(lines[index], start):
+            index, start = index + 1, 0
     return "\n".join(kept), False
 
 
@@ -74,22 +76,14 @@ def _drop_before_orphan(text: str) -> str:
         if mark:
             fence = _step(fence, mark)
             continue
-        position = 0
-        while True:
-            opened = _ANY_OPEN.search(line, position)
-            closed = _ANY_CLOSE.search(line, position)
-            if opened and (closed is None or opened.start() < closed.start()):
+        for tag in _ANY.finditer(line):
+            if not tag["close"]:
                 depth += 1
-                position = opened.end()
-            elif closed:
-                if depth:
-                    depth -= 1
-                elif _is_orphan(lines, number, closed, fence):
-                    cut = (number, closed.end())
-                    fence = None
-                position = closed.end()
-            else:
-                break
+            elif depth:
+                depth -= 1
+            elif _is_orphan(lines, number, tag, fence):
+                cut = (number, tag.end())
+                fence = None
     if cut is None:
         return text
     number, end = cut
@@ -97,11 +91,14 @@ def _drop_before_orphan(text: str) -> str:
 
 
 def _is_orphan(lines: list[str], number: int, closed: re.Match[str], fence: tuple[str, int] | None) -> bool:
-    before, after = lines[number][: closed.start()], lines[number][closed.end() :]
-    alone = not before.strip() and not after.strip()
+    line = lines[number]
+    alone = len(line) <= _LONGEST_ALONE and line.strip() == closed.group()
     if fence is None:
-        quoted = before[-1:] in _QUOTES if before else False
-        return alone or not (quoted or (after[:1] in _QUOTES if after else False))
+        before, after = (
+            line[max(0, closed.start() - 1) : closed.start()],
+            line[closed.end() : closed.end() + 1],
+        )
+        return alone or not ((before and before in _QUOTES) or (after and after in _QUOTES))
     # Inside a fence it is file content, unless the fence was part of the thinking and never closed:
     # then another block opens right behind the tag.
     if not alone:
