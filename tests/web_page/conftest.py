@@ -52,6 +52,8 @@ def model(_world: tuple[Served, Model]) -> Iterator[Model]:
     if held is not None:
         held.set()
     _world[1].pace, _world[1].chunk, _world[1].chat = usual.pace, usual.chunk, usual.chat
+    while _world[1].until:
+        Path(_world[1].until.popitem()[1]).touch()
 
 
 @pytest.fixture

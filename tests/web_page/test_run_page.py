@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -126,32 +126,125 @@ def test_a_reload_in_mid_run_shows_the_text_from_its_beginning(
     expect(page.locator(".badge")).to_have_text("Cancelled")
 
 
+def at_rest(page: Page) -> int:
+    """Where the output stands once nothing moves it any more: the same place over thirty frames."""
+    return page.evaluate(
+        """() => new Promise(rested => {
+            const box = document.querySelector('.output-scroll');
+            let top = box.scrollTop, frames = 0;
+            const look = () => {
+                frames = box.scrollTop === top ? frames + 1 : 0;
+                top = box.scrollTop;
+                frames < 30 ? requestAnimationFrame(look) : rested(top);
+            };
+            requestAnimationFrame(look);
+        })"""
+    )
+
+
+def grown(page: Page, rows: int = 10) -> None:
+    """Return when the text has become so many rows longer than it is."""
+    height = page.evaluate("document.querySelector('.output-scroll').scrollHeight")
+    page.wait_for_function(
+        "h => document.querySelector('.output-scroll').scrollHeight > h", arg=height + rows * 20
+    )
+
+
+#: The lines that can be read, and where each stands.
+IN_VIEW = """() => {
+    const box = document.querySelector('.output-scroll').getBoundingClientRect();
+    return [...document.querySelectorAll('.output-scroll .row')]
+        .map(row => [row.querySelector('.row-text').textContent, row.getBoundingClientRect()])
+        .filter(([, at]) => at.top >= box.top && at.bottom <= box.bottom)
+        .sort((one, other) => one[1].top - other[1].top)
+        .map(([text, at]) => [text, at.top]);
+}"""
+AT_END = "() => { const e = document.querySelector('.output-scroll'); return e.scrollHeight - e.scrollTop - e.clientHeight < 60 }"
+
+
 def test_the_tail_is_followed_until_somebody_scrolls(
     opener: Opener, model: Model, client: httpx.Client
 ) -> None:
-    model.pace, model.chunk, model.chat = 0.02, 40, "".join(f"line {n}\n" for n in range(6000))
+    model.pace, model.chunk, model.chat = 0.01, 10, "".join(f"line {n}\n" for n in range(60_000))
     run_id = start(client, "Talk.", "chat", yes=True)
     page = opener(f"/runs/{run_id}", viewport={"width": 1200, "height": 500})
     box = page.locator(".output-scroll")
-    page.wait_for_function("() => document.querySelector('.output-scroll')?.scrollTop > 300")
-    expect(box).to_have_attribute("data-tail", "true")
+    live = page.get_by_role("button", name="Jump to live")
+
+    def leaves(how: Callable[[], object]) -> None:
+        """Going up stops the tail, and what is read stays where it is while the text grows."""
+        page.wait_for_function("() => document.querySelector('.output-scroll')?.scrollTop > 600")
+        expect(box).to_have_attribute("data-tail", "true")
+        expect(live).to_have_count(0)
+        how()
+        expect(box).to_have_attribute("data-tail", "false")
+        top = at_rest(page)
+        for _ in range(3):
+            grown(page)
+            assert box.evaluate("e => e.scrollTop") == top
+        expect(box).to_have_attribute("data-tail", "false")
+
+    def follows_again() -> None:
+        expect(box).to_have_attribute("data-tail", "true")
+        expect(live).to_have_count(0)
+        for _ in range(3):
+            grown(page)
+            page.wait_for_function(AT_END)
+
+    def to_the_end() -> None:
+        """Turn the wheel down until the end is reached; it moves away meanwhile."""
+        for _ in range(200):
+            page.mouse.wheel(0, 2_000)
+            if box.get_attribute("data-tail") == "true":
+                return
+            page.evaluate("() => new Promise(drawn => requestAnimationFrame(drawn))")
+
     box.hover()
-    page.mouse.wheel(0, -250)
-    expect(box).to_have_attribute("data-tail", "false")
-    # The wheel's own movement, and a scroll that was already under way, come to rest first.
-    page.wait_for_timeout(500)
-    top = box.evaluate("e => e.scrollTop")
-    height = box.evaluate("e => e.scrollHeight")
-    page.wait_for_function("h => document.querySelector('.output-scroll').scrollHeight > h + 200", arg=height)
-    assert box.evaluate("e => e.scrollTop") == top
-    page.get_by_role("button", name="Jump to live").click()
-    expect(box).to_have_attribute("data-tail", "true")
-    page.wait_for_function(
-        "() => { const e = document.querySelector('.output-scroll'); return e.scrollHeight - e.scrollTop - e.clientHeight < 60 }"
-    )
+    leaves(lambda: page.mouse.wheel(0, -250))
+    live.click()
+    follows_again()
+    box.hover()
+    leaves(lambda: page.mouse.wheel(0, -3))
+    to_the_end()
+    follows_again()
+    box.focus()
+    leaves(lambda: page.keyboard.press("PageUp"))
+    page.keyboard.press("End")
+    follows_again()
+    # As the scroll bar does it: a movement without any other input.
+    leaves(lambda: box.evaluate("e => { e.scrollTop -= 300 }"))
+    box.evaluate("e => { e.scrollTop = e.scrollHeight }")
+    follows_again()
+    leaves(lambda: page.keyboard.press("ArrowUp"))
+    page.keyboard.press("l")
+    follows_again()
     model.pace = 0
     client.post(f"/api/runs/{run_id}/cancel", json={"now": True})
     expect(page.locator(".badge")).to_have_text("Cancelled")
+
+
+def test_who_reads_further_up_is_not_moved_when_the_reply_ends_and_the_next_step_begins(
+    opener: Opener, model: Model, client: httpx.Client, tmp_path: Path
+) -> None:
+    step, go_on = "implementation_step[durations.py]", tmp_path / "go on"
+    model.until[step] = str(go_on)
+    run_id = start(client, REQUIREMENT, yes=True)
+    page = opener(f"/runs/{run_id}", viewport={"width": 1200, "height": 420})
+    chosen = page.locator("[role=treeitem][aria-selected=true]")
+    expect(chosen).to_have_attribute("data-step", step)
+    expect(page.locator("#live")).to_contain_text('or "0s"')
+    page.locator(".output-scroll").hover()
+    page.mouse.wheel(0, -200)
+    at_rest(page)
+    read = page.evaluate(IN_VIEW)
+    assert len(read) > 3
+    go_on.touch()
+    expect(page.locator(".badge")).to_have_text("Success")
+    expect(page.locator(f"[data-step='{step}']")).to_have_attribute("data-status", "finished")
+    expect(page.locator(".output [data-block=call]")).to_have_count(1)
+    assert at_rest(page) > 0
+    expect(chosen).to_have_attribute("data-step", step)
+    assert page.evaluate(IN_VIEW) == read
 
 
 def test_an_open_question_is_answered_and_the_run_goes_on(opener: Opener, client: httpx.Client) -> None:

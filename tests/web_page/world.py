@@ -44,13 +44,14 @@ def _replies() -> dict[str, str]:
 class Model:
     """Answers like the demo's session. The requirement's words say what goes otherwise: ``(never repaired)``,
     ``(asks first)``. ``pace`` is the wait before each piece of text (seconds); ``hold`` keeps replies back while it is set
-    and not yet let go."""
+    and not yet let go. ``until`` holds the end of a step's reply back until a file is there."""
 
     pace: float = 0.0
     chunk: int = 16
     hold: threading.Event | None = None
     replies: dict[str, str] = field(default_factory=_replies)
     chat: str = "Hello."
+    until: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, request: Request) -> Answer | Fault:
         if self.hold is not None:
@@ -62,7 +63,7 @@ class Model:
             text = "Nothing is wrong with it.\n\n" + self.replies[
                 "implementation_step[durations.py]"
             ].replace("numbers of seconds", "seconds")
-        return Answer(text, chunk=self.chunk, seconds_per_chunk=self.pace)
+        return Answer(text, chunk=self.chunk, seconds_per_chunk=self.pace, until=self.until.get(request.step))
 
 
 def settings_for(home: Path, model: OpenAIServer) -> Settings:

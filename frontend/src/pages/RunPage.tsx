@@ -97,7 +97,10 @@ function Shown({ live, run }: { live: LiveRun; run: Run }) {
   const now = useNow(running);
   const steps = state.tree();
   const named = place.query.get("step");
-  const chosen = (named ? (state.steps.get(named) ?? state.ownerOf(named)) : null) ?? state.focus();
+  // Who scrolls back in a step goes on reading it though another step begins meanwhile; a question comes first.
+  const [reading, setReading] = useState<string | null>(null);
+  const held = reading !== null && status !== "Waiting" ? state.steps.get(reading) : undefined;
+  const chosen = (named ? (state.steps.get(named) ?? state.ownerOf(named)) : null) ?? held ?? state.focus();
   const failed = steps.filter((step) => step.status === "error");
   const others = useOtherCalls(run.run_id, live.settled && !running, `${status} ${failed.length}`);
   const view = (place.query.get("view") as View | null) ?? usual(live);
@@ -125,6 +128,7 @@ function Shown({ live, run }: { live: LiveRun; run: Run }) {
     }
   };
   const jump = () => {
+    setReading(null);
     go(withQuery({ step: null, call: null }), true);
   };
   useKeys({
@@ -135,7 +139,7 @@ function Shown({ live, run }: { live: LiveRun; run: Run }) {
       if (next) choose(next.path);
     },
     Enter: () => chosen?.children.length && toggle(chosen.path),
-    l: jump,
+    l: () => (document.querySelector<HTMLElement>(".button.jump") ?? { click: jump }).click(),
     f: () => show("files"),
     t: () => show("tests"),
     p: () => show("prompt"),
@@ -211,8 +215,9 @@ function Shown({ live, run }: { live: LiveRun; run: Run }) {
               otherCalls={others.filter((row) => state.ownerOf(row.path) === chosen && !chosen.items.some((item) => item.kind === "call" && callKey(item.call) === callKey(row)))}
               now={now}
               live={running}
-              following={!named}
+              following={!named && !held}
               onJump={jump}
+              onTail={(follows) => setReading(follows ? null : chosen.path)}
               gate={gate && (chosen.status === "waiting" || !named) ? <GateCard key={gate.digest} run={run.run_id} gate={gate} onAnswered={live.reload} /> : null}
               actions={<StepActions run={run} step={chosen} still={!running} />}
             />

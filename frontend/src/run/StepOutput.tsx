@@ -1,7 +1,7 @@
 /** What happened in one step: replies as they stream, files, tests, questions, and how it ended. */
 
 import type { ComponentChildren, RefObject } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, get } from "../api";
 import { bytes, count, duration, usd, when } from "../format";
 import { go, Link, promptUrl, withQuery } from "../router";
@@ -12,6 +12,7 @@ import { LongText } from "../ui/LongText";
 import { callKey, isActive, type CallEvent, type Item, type Step } from "./state";
 import { figures } from "./StepTree";
 import { Tests } from "./Tests";
+import { useTail } from "./useTail";
 
 interface Props {
   run: string;
@@ -24,46 +25,21 @@ interface Props {
   /** Whether the page shows the step at work because nobody chose another. */
   following: boolean;
   onJump: () => void;
+  /** The reader has left the end of what is written just now, or is back there. */
+  onTail: (follows: boolean) => void;
   gate: ComponentChildren;
   actions: ComponentChildren;
 }
 
-const NEAR = 48;
-
 export function StepOutput(props: Props) {
   const { step, live } = props;
   const box = useRef<HTMLDivElement>(null);
-  const [tail, setTail] = useState(true);
-  const lastTop = useRef(0);
+  const content = useRef<HTMLDivElement>(null);
   const active = isActive(step.status);
-
-  // A new step is read from its beginning, unless it is being written just now.
-  useLayoutEffect(() => {
-    setTail(true);
-    if (box.current) box.current.scrollTop = active ? box.current.scrollHeight : 0;
-    lastTop.current = box.current?.scrollTop ?? 0;
-  }, [step.path]);
-
-  useEffect(() => {
-    if (tail && active && box.current) {
-      box.current.scrollTop = box.current.scrollHeight;
-      lastTop.current = box.current.scrollTop;
-    }
-  });
-
-  const scrolled = () => {
-    const element = box.current;
-    if (!element) return;
-    const up = element.scrollTop < lastTop.current - 2;
-    const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR;
-    lastTop.current = element.scrollTop;
-    if (up && !atEnd) setTail(false);
-    else if (atEnd) setTail(true);
-  };
+  const { tail, follow } = useTail({ box, content, name: step.path, grows: active, onChange: props.onTail });
   const jump = () => {
+    follow();
     props.onJump();
-    setTail(true);
-    if (box.current) box.current.scrollTop = box.current.scrollHeight;
   };
   const away = live && (!props.following || (active && !tail));
 
@@ -78,9 +54,11 @@ export function StepOutput(props: Props) {
         <span class="pane-figures">{step.description ? figures(step, props.now) : ""}</span>
         {props.actions}
       </header>
-      <div class="output-scroll" ref={box} onScroll={scrolled} tabIndex={0} role="region" aria-label={`Output of ${step.name}`} data-tail={tail}>
-        {props.gate}
-        <Blocks {...props} box={box} />
+      <div class="output-scroll" ref={box} tabIndex={0} role="region" aria-label={`Output of ${step.name}`} data-tail={tail}>
+        <div class="output-content" ref={content}>
+          {props.gate}
+          <Blocks {...props} box={box} />
+        </div>
       </div>
       {away && (
         <button class="button jump" onClick={jump}>

@@ -122,6 +122,9 @@ export function useScrolled(box: RefObject<HTMLElement | null>): void {
   }, [box]);
 }
 
+/** How many columns fit into a box, as last measured: a text that takes another's place is as high at once. */
+const measured = new WeakMap<HTMLElement, number>();
+
 interface Props {
   text: string;
   /** The box that scrolls. */
@@ -139,7 +142,8 @@ export function LongText({ text: given, box, name, marked, onLine, label, live }
   const text = !live && given.endsWith("\n") ? given.slice(0, -1) : given;
   const own = useRef<HTMLDivElement>(null);
   const probe = useRef<HTMLSpanElement>(null);
-  const [columns, setColumns] = useState(0);
+  const [columns, setColumns] = useState(() => (box.current && measured.get(box.current)) ?? 0);
+  const [, redraw] = useReducer((n: number) => n + 1, 0);
   useScrolled(box);
 
   useLayoutEffect(() => {
@@ -147,9 +151,14 @@ export function LongText({ text: given, box, name, marked, onLine, label, live }
       if (!own.current || !probe.current) return;
       const cell = probe.current.getBoundingClientRect().width / 20;
       const room = own.current.clientWidth - 52;
-      if (cell > 0 && room > 0) setColumns(Math.max(16, Math.floor(room / cell)));
+      if (!(cell > 0 && room > 0)) return;
+      const fit = Math.max(16, Math.floor(room / cell));
+      if (box.current) measured.set(box.current, fit);
+      setColumns(fit);
     };
     measure();
+    // Which rows are in view is known from here on.
+    redraw(undefined);
     const watch = new ResizeObserver(measure);
     if (own.current) watch.observe(own.current);
     document.fonts?.ready.then(measure, () => undefined);
