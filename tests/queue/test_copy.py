@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from tests.acceptance.cli import Cli
 from windlass.app import App
 from windlass.batch import run_batch
-from windlass.errors import InputError
+from windlass.errors import InputError, StoreTooNew
 from windlass.journal import Lease
 from windlass.report import run_report
 from windlass.settings import Settings
@@ -114,11 +116,57 @@ async def test_a_run_under_way_is_not_copied(source: Database, postgres_url: str
     source.close()
 
 
+def test_the_wrong_direction_and_a_newer_schema_are_refused(source: Database, tmp_path: Path) -> None:
+    empty = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    with pytest.raises(InputError, match=r"empty\.db holds nothing to copy.*comes first"):
+        copy_database(empty, source)
+    copy_database(source, empty)
+    # A database of another Windlass is named, whichever side it is on.
+    with empty.writing() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'm999_future'")
+    empty.close()
+    newer = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    for one, two in ((newer, source), (source, newer)):
+        with pytest.raises(StoreTooNew, match=r"empty\.db: .*newer Windlass.*m999_future"):
+            copy_database(one, two)
+    newer.close()
+    source.close()
+
+
+async def test_a_copy_that_is_killed_goes_on_when_it_is_run_again(
+    source: Database, postgres_url: str, windlass_home: Path, tmp_path: Path
+) -> None:
+    source.close()
+    cli = Cli(windlass_home, tmp_path)
+    words = ("db", "copy", f"sqlite:///{tmp_path / 'w.db'}", postgres_url)
+    killed = cli.start(*words)
+    assert killed.stdout is not None and killed.stderr is not None
+    # A line stands for a table that is over; it is killed anywhere after the first.
+    assert killed.stdout.readline()
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    killed.stdout.close()
+    killed.stderr.close()
+    again = cli(*words, "--json")
+    assert again.code == 0, again.err
+    rows = {each["table"]: each for each in json.loads(again.out)}
+    assert rows["runs"]["rows"] == 2
+    target = Database(postgres_url)
+    with target.reading() as connection:
+        for name, each in rows.items():
+            count = connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar()
+            assert count == each["rows"], name
+    target.close()
+    assert await reports(postgres_url) == await reports(f"sqlite:///{tmp_path / 'w.db'}")
+
+
 def test_the_command(source: Database, postgres_url: str, windlass_home: Path, tmp_path: Path) -> None:
     source.close()
     cli = Cli(windlass_home, tmp_path)
     done = cli("db", "copy", f"sqlite:///{tmp_path / 'w.db'}", postgres_url)
     assert done.code == 0, done.err
     assert "were there already" in done.out and "agree" in done.out
+    again = cli("db", "copy", f"sqlite:///{tmp_path / 'w.db'}", postgres_url)
+    assert (again.code, "0 rows copied" in again.out) == (0, True), again.err
     missing = cli("db", "copy", f"sqlite:///{tmp_path / 'none.db'}", postgres_url)
     assert (missing.code, "There is no database file" in missing.err) == (2, True)

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Row, Table, and_, func, or_, select, text,
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from windlass.errors import InputError, StoreError
+from windlass.errors import InputError, StoreError, StoreTooNew
 from windlass.store import fleet, prompt_models, runs
 from windlass.store.base import Base, Database
 
@@ -53,14 +53,18 @@ def copy_database(
     """Copy prompts, runs, entries, events, contents, budgets and batches; what was copied, by table.
 
     Both schemas are brought up to date first. ``say`` hears of progress: table, rows done, rows in all. Raises InputError
-    when both are the same database, when a process works on a run of the source, or when the target holds a row of
+    when both are the same database, when the source is empty, when a process works on a run of the source, or when the target holds a row of
     the same key and other content (nothing is written then); StoreError when the counts do not agree in the end.
     """
     if source.url == target.url:
         raise InputError(f"{source.label} cannot be copied to itself.")
     for database in (source, target):
-        _ = database.engine
+        try:
+            _ = database.engine
+        except StoreTooNew as error:
+            raise StoreTooNew(f"{database.label}: {error}") from None
     tables = ordered_tables()
+    _refuse_empty(source, target, tables)
     _refuse_work_under_way(source)
     with target.reading() as connection:
         filled = {table.name: _count(connection, table) for table in tables}
@@ -83,6 +87,16 @@ def ordered_tables() -> list[Table]:
         fleet.batches is not None and prompt_models.PromptModel is not None
     )  # they are known to the metadata
     return [table for table in Base.metadata.sorted_tables if table.name not in _LEFT_OUT]
+
+
+def _refuse_empty(source: Database, target: Database, tables: Sequence[Table]) -> None:
+    with source.reading() as connection:
+        if any(_count(connection, table) for table in tables):
+            return
+    raise InputError(
+        f"{source.label} holds nothing to copy. The database to copy from comes first: windlass db copy FROM TO (here TO is "
+        f"{target.label})."
+    )
 
 
 def _refuse_work_under_way(source: Database) -> None:
@@ -178,8 +192,8 @@ def _refuse_conflicts(source: Database, target: Database, table: Table) -> None:
             if identity in theirs and theirs[identity] != _print(row, skipped):
                 what = ", ".join(f"{n}={_shown(v)}" for n, v in zip(names, identity, strict=True))
                 raise InputError(
-                    f"{target.label} holds another {table.name} row under {what}; nothing was copied. Copy into an empty "
-                    "database."
+                    f"{target.label} holds a history of its own (another {table.name} row under {what}), and two cannot be "
+                    "mixed; nothing was copied. Copy into an empty database."
                 )
 
 
