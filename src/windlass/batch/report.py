@@ -91,9 +91,10 @@ def _cell(text: str) -> str:
 
 
 _STYLE = (
-    "body{font:15px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
+    ":root{color-scheme:light dark}body{font:15px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25rem .75rem .25rem 0;"
     "border-bottom:1px solid #8884;vertical-align:top}svg{max-width:100%;height:auto}code{font-size:.9em}"
+    ".wide{overflow-x:auto}"
 )
 
 
@@ -128,10 +129,13 @@ def html(title: str, batch_id: str, rows: Sequence[Row]) -> str:
         for row in rows
     ]
     parts.append(
-        "<h2>Items</h2>" + _table(("Item", "Status", "Run", "Cost", "Seconds", "What was said"), listed)
+        '<h2>Items</h2><div class="wide">'
+        + _table(("Item", "Status", "Run", "Cost", "Seconds", "What was said"), listed)
+        + "</div>"
     )
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width, initial-scale=1"/><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
 
