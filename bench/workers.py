@@ -31,12 +31,13 @@ from typing import Any
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.queue.fleet import PAGES, Fleet, judge, pages, sigkill
+from tests.queue.fleet import PAGES, WORKER_MODULES, Fleet, judge, pages, sigkill
 from tests.support.postgres import PostgresServer, running_server
 
 from windlass import queue
 from windlass.app import App
 from windlass.events import WorkflowStatus
+from windlass.testing.forks import Forks
 from windlass.testing.server import OpenAIServer
 
 CALLS = PAGES + 2
@@ -80,8 +81,8 @@ async def pick_up(fleet: Fleet, app: App, number: int) -> dict[str, float]:
 
 
 async def measure(options: argparse.Namespace, server: PostgresServer, model: OpenAIServer) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="wlq") as name:
-        fleet = Fleet(server.url(), Path(name), model.base_url)
+    with tempfile.TemporaryDirectory(prefix="wlq") as name, Forks(*WORKER_MODULES) as forks:
+        fleet = Fleet(server.url(), Path(name), model.base_url, None if options.whole_start else forks)
         app = fleet.app()
         arguments = ["--concurrency", str(options.concurrency), "--quiet"]
         try:
@@ -96,6 +97,9 @@ async def measure(options: argparse.Namespace, server: PostgresServer, model: Op
             began = time.monotonic()
             done = await wait(app, run_ids, trouble, options.limit)
             seconds = time.monotonic() - began
+            cpu = sum(cpu_seconds(worker.pid) for worker in fleet.workers if worker.poll() is None)
+            rss = max(rss_bytes(worker.pid) for worker in fleet.workers if worker.poll() is None)
+            rows, stored = database_size(app)
             found = await judge_ended(app, run_ids, model, done)
             latency = {} if options.trouble else await pick_up(fleet, app, options.pick_ups)
         finally:
@@ -110,10 +114,35 @@ async def measure(options: argparse.Namespace, server: PostgresServer, model: Op
             "limit_s": work / (options.workers * options.concurrency),
             "kills": trouble.kills if trouble else 0,
             "restarts": trouble.restarts if trouble else 0,
+            "cpu_s_of_living_workers": cpu,
+            "rss_of_largest_worker": rss,
+            "rows": rows,
+            "database_bytes": stored,
             "load": os.getloadavg()[0],
             "pick_up": latency,
             **found,
         }
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used of all processors together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_bytes(pid: int) -> int:
+    """A process's resident memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def database_size(app: App) -> tuple[dict[str, int], int]:
+    """Rows by table, and what the database takes on disk."""
+    tables = ("runs", "run_entries", "run_events", "blobs", "run_blobs", "prompt_usages")
+    with app.database.reading() as connection:
+        rows = {
+            name: connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one() for name in tables
+        }
+        return rows, connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one()
 
 
 async def judge_ended(app: App, run_ids: list[str], model: OpenAIServer, done: int) -> dict[str, Any]:
@@ -272,6 +301,11 @@ def main() -> None:
     parser.add_argument("--pick-ups", type=int, default=100)
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds until it is given up")
     parser.add_argument("--cut", type=float, default=40.0, help="seconds without a network")
+    parser.add_argument(
+        "--whole-start",
+        action="store_true",
+        help="start an interpreter for each worker instead of forking one",
+    )
     parser.add_argument("--trouble", action="store_true")
     parser.add_argument("--kill-every", type=float, default=5.0, help="seconds between kills")
     parser.add_argument("--namespaces", action="store_true")

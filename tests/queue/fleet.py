@@ -19,6 +19,7 @@ from windlass.app import App
 from windlass.events import WorkflowStatus
 from windlass.journal import Entry, EntryState, RunRecord
 from windlass.settings import Settings
+from windlass.testing.forks import Child, Forks
 from windlass.testing.server import Answer, Fault, OpenAIServer, Record, Request
 
 PATIENCE = 240.0
@@ -40,14 +41,61 @@ def pages(seconds: float) -> Callable[[Request], Answer | Fault]:
     return answer
 
 
+#: What a worker imports beside what every run does.
+WORKER_MODULES = (
+    "windlass.cli.worker",
+    "windlass.queue.worker",
+    "procrastinate.worker",
+    "procrastinate.psycopg_connector",
+    "psycopg",
+    "psycopg_pool",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "windlass.workflows.write_pages",
+    "windlass.workflows.chat",
+)
+
+
+class Forked:
+    """A worker forked from a process that has imported everything, with the few methods of ``Popen`` that are used."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._child.pid
+
+    def poll(self) -> int | None:
+        """Its exit code, once it has ended."""
+        return self._child.code if self._child.has_ended(0) else None
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal."""
+        self._child.send(number)
+
+    def kill(self) -> None:
+        """End it the hard way."""
+        self._child.send(signal.SIGKILL)
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Its exit code, as soon as it has ended."""
+        return self._child.wait(timeout).code
+
+
+AnyWorker = subprocess.Popen[bytes] | Forked
+
+
 @dataclass
 class Fleet:
-    """Workers on a database. ``folder`` holds the workspaces and what the workers say."""
+    """Workers on a database. ``folder`` holds the workspaces and what the workers say. With ``forks`` a worker is there
+    within milliseconds, where an interpreter needs seconds of a busy machine to import everything."""
 
     url: str
     folder: Path
     base_url: str
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    forks: Forks | None = None
+    workers: list[AnyWorker] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -69,8 +117,15 @@ class Fleet:
         settings.__dict__["environment"] = self.environment
         return App(settings)
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str) -> AnyWorker:
         """Start a worker."""
+        if self.forks is not None:
+            said = self.folder / f"said-{len(self.workers)}"
+            said.mkdir()
+            words = ("worker", *arguments)
+            child = self.forks.start(words, env=self.environment, cwd=self.folder, folder=said)
+            self.workers.append(Forked(child))
+            return self.workers[-1]
         log = (self.folder / f"worker-{len(self.workers)}.log").open("ab")
         with log:
             worker = subprocess.Popen(
@@ -87,7 +142,8 @@ class Fleet:
     def said(self) -> str:
         """What all workers said, for messages."""
         return "\n".join(
-            f"{log.name}: {log.read_text()[-1500:]}" for log in sorted(self.folder.glob("worker-*.log"))
+            f"{log.name}: {log.read_text()[-1500:]}"
+            for log in sorted([*self.folder.glob("worker-*.log"), *self.folder.glob("said-*/*")])
         )
 
     def end(self) -> None:
@@ -134,7 +190,8 @@ class Verdict:
     #: Calls that were cut off and may have been paid, and answers that the model gave again.
     unknown: int = 0
     repeated: int = 0
-    #: Requests of one run that overlap in time, though its calls follow one another: two owners at once.
+    #: Calls of one run that overlap in time, in its journal or at the server, though its calls follow one another; and
+    #: journals with more beginnings than owners, or a gap in their events: two owners at once.
     overlaps: list[str] = field(default_factory=list)
     calls: int = 0
 
@@ -143,8 +200,18 @@ async def judge(app: App, run_ids: list[str], server: OpenAIServer) -> Verdict:
     """Look at every run's journal, and at what the model was asked."""
     verdict = Verdict()
     for run_id in run_ids:
-        verdict.statuses[(await app.journal.get_run(run_id)).status.value] += 1
+        record = await app.journal.get_run(run_id)
+        verdict.statuses[record.status.value] += 1
         _judge_journal(verdict, run_id, await app.journal.entries(run_id))
+        events = await app.journal.events(run_id)
+        begun = sum(
+            event.name == "run_status" and event.payload["status"] == WorkflowStatus.Started.value
+            for event in events
+        )
+        if begun > record.epoch:
+            verdict.overlaps.append(f"{run_id} was begun {begun} times by {record.epoch} owners")
+        if [event.seq for event in events] != list(range(1, len(events) + 1)):
+            verdict.overlaps.append(f"{run_id} has gaps in its events")
     asked: dict[str, list[Record]] = {}
     for record in list(server.records):
         asked.setdefault(record.request.run_id, []).append(record)
@@ -162,6 +229,11 @@ def _judge_journal(verdict: Verdict, run_id: str, entries: list[Entry]) -> None:
             verdict.unknown += entry.state is EntryState.UNKNOWN
             done[entry.path] += entry.state is EntryState.DONE
     verdict.paid_twice += [f"{run_id} {path}" for path, number in done.items() if number > 1]
+    calls = sorted((e for e in entries if e.kind == "model"), key=lambda entry: entry.started_at)
+    for first, second in pairwise(calls):
+        # One that was cut off has no end of its own: its next owner gave it one.
+        if first.state is EntryState.DONE and second.started_at < (first.finished_at or 0.0) - 0.001:
+            verdict.overlaps.append(f"{run_id} {first.path} {second.path} in the journal")
 
 
 def _judge_requests(verdict: Verdict, run_id: str, records: list[Record]) -> None:
@@ -174,7 +246,7 @@ def _judge_requests(verdict: Verdict, run_id: str, records: list[Record]) -> Non
             verdict.overlaps.append(f"{run_id} {first.request.step} {second.request.step}")
 
 
-def sigkill(worker: subprocess.Popen[bytes]) -> None:
+def sigkill(worker: AnyWorker) -> None:
     """Kill a worker the hard way, and wait until it is gone."""
     worker.send_signal(signal.SIGKILL)
     worker.wait()

@@ -121,9 +121,11 @@ class Child:
 
 
 class Forks:
-    """The client side; use it in a ``with`` statement, from any thread."""
+    """The client side; use it in a ``with`` statement, from any thread. ``also`` names modules that the commands need
+    beside those that every run does."""
 
-    def __init__(self) -> None:
+    def __init__(self, *also: str) -> None:
+        self._also = also
         self._process: subprocess.Popen[str] | None = None
         self._listener = threading.Thread()
         self._lock = threading.Lock()
@@ -131,7 +133,7 @@ class Forks:
 
     def __enter__(self) -> Forks:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "windlass.testing.forks"],
+            [sys.executable, "-m", "windlass.testing.forks", *self._also],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -193,7 +195,7 @@ class Forks:
 
 
 def _serve() -> None:
-    for name in _NEEDED:
+    for name in (*_NEEDED, *sys.argv[1:]):
         importlib.import_module(name)
     _say("ready")
     buffer = b""
