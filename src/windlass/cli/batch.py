@@ -204,7 +204,13 @@ def list_batches(limit: int, as_json: bool) -> None:
         keys = ("batch_id", "workflow", "title", "out", "created_at")
         print_json([{**{k: getattr(made, k) for k in keys}, "items": counts} for made, counts in found])
         return
-    table = Table("Batch", "Begun", "Workflow", "Title", "Items")
+    if not found:
+        console().print("There is no batch yet. Start one with: windlass batch ITEMS.jsonl --out DIR")
+        return
+    table = Table()
+    table.add_column("Batch", no_wrap=True)  # to be copied
+    for name in ("Begun", "Workflow", "Title", "Items"):
+        table.add_column(name)
     for made, counts in found:
         said = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
         table.add_row(made.batch_id, when(made.created_at), made.workflow, Text(safe(made.title)), said)
@@ -354,9 +360,11 @@ def _say(view: BatchView, outcome: dict[str, Any]) -> None:
     said = [f"{number} {status}" for status, number in counts.items()] + (
         [f"{left} not begun"] if left else []
     )
-    view.console.print(
-        f"{outcome['items']} items: {', '.join(said)}. Cost {usd(Decimal(outcome['cost_usd']))}."
-    )
+    cost, unknown = Decimal(outcome["cost_usd"]), outcome["unknown_cost_items"]
+    money = f"Cost {usd(cost)}" if cost or not unknown else "Cost unknown"
+    if cost and unknown:
+        money += f" and {unknown} items whose cost is not wholly known"
+    view.console.print(f"{outcome['items']} items: {', '.join(said)}. {money}.")
     view.console.print(f"Report: {safe(str(Path(outcome['out']) / 'report.html'))}")
     if counts.get("Success", 0) < outcome["items"]:
         view.console.print(f"Go on with: windlass batch resume {outcome['batch_id']}")

@@ -31,6 +31,8 @@ class BatchView:
     quiet: bool = False
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
     progress: Progress | None = None
+    #: Items that ended in this session and were heard of here.
+    heard: int = 0
 
     def start(self) -> None:
         """Begin to show."""
@@ -44,10 +46,13 @@ class BatchView:
 
     def on_result(self, result: ItemResult) -> None:
         """An item ended."""
-        if self.quiet:
-            return
+        self.heard += 1
+        if not self.quiet:
+            self._tell(result)
+
+    def _tell(self, result: ItemResult) -> None:
         mark, style = _MARKS.get(result.status.value, ("·", "yellow"))
-        done = f"[{self.progress.done}/{self.progress.planned}]" if self.progress else ""
+        done = f"[{self.heard}/{self.progress.planned}]" if self.progress else ""
         usage = result.report["usage"]
         said = result.error if result.failed else ""
         self.console.print(
@@ -85,8 +90,9 @@ class LiveBatchView(BatchView):
 
     def on_result(self, result: ItemResult) -> None:
         """Failures stay on the screen, above the table."""
+        self.heard += 1
         if result.failed:
-            super().on_result(result)
+            self._tell(result)
 
     def note(self, sentence: str) -> None:
         """A line above the table."""
@@ -114,6 +120,8 @@ def picture(progress: Progress) -> RenderableType:
     of = "" if progress.budget is None else f" of ${progress.budget}"
     projected = "" if progress.projected is None else f", about {_usd(progress.projected)} at the end"
     money = Text(f"{_usd(progress.cost)}{of} so far{projected}", "dim")
+    if progress.unknown and not progress.cost:
+        money = Text("cost unknown", "dim")
     rows = Table.grid(padding=(0, 2))
     for item in list(progress.running.values())[:_SHOWN_RUNNING]:
         rows.add_row(

@@ -114,6 +114,10 @@ class BatchStore:
             found = connection.execute(query).mappings().all()
             exact = [row for row in found if row["batch_id"] == batch_id] or found
             if len(exact) != 1:
+                if batch_id == "last":
+                    raise NotFound(
+                        "There is no batch yet; start one with: windlass batch ITEMS.jsonl --out DIR"
+                    )
                 what = "No batch is" if not exact else f"{len(exact)} batches are"
                 raise NotFound(f"{what} called {batch_id!r}; see them with: windlass batch list")
             return _batch(exact[0])
