@@ -11,8 +11,6 @@ from windlass.testing.server import Answer, Fault, OpenAIServer
 
 KEY = "sk-test-0123456789-secret"
 QUESTION = [Message("system", "Be brief."), Message("user", "Say it.")]
-#: Further settings of every model made here; see the fixture ``through``.
-OPTIONS: dict[str, Any] = {}
 #: Long enough for a busy machine wherever the test expects an answer.
 PATIENT = Timeouts(first_token=60, between_tokens=60, total=60)
 
@@ -24,13 +22,7 @@ def always(reply: Answer | Fault) -> OpenAIServer:
 
 def live(server: OpenAIServer, model: str = "openai:gpt-5-mini", **config: Any) -> LiveModel:
     """A live model that asks ``server`` and has a key."""
-    settings = {
-        "base_url": server.base_url,
-        "api_key": KEY,
-        "timeouts": PATIENT,
-        "options": OPTIONS,
-        **config,
-    }
+    settings = {"base_url": server.base_url, "api_key": KEY, "timeouts": PATIENT, **config}
     whole = ModelConfig(model, **settings)
     return LiveModel(whole, resolve(whole, {}))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import sys
 from decimal import Decimal
@@ -15,9 +14,8 @@ from windlass.errors import ModelUnavailable
 from windlass.llm import CallTags, Message, ModelConfig, Price, Usage
 from windlass.llm.config import resolve
 from windlass.llm.live import LiveModel, tag_headers
-from windlass.testing.server import Answer, Fault, OpenAIServer, Request
+from windlass.testing.server import Answer, OpenAIServer, Request
 
-pytestmark = pytest.mark.usefixtures("through")
 both = pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
 
 
@@ -263,29 +261,3 @@ async def test_no_network_is_unavailable_and_certainly_not_paid() -> None:
         await ask(live(server), stream=True)
     assert caught.value.maybe_paid is False
     assert server.base_url in str(caught.value)
-
-
-async def test_a_compatible_server_is_asked_directly_unless_options_need_pydantic_ai(through: str) -> None:
-    with always(Answer("ok")) as server:
-        await ask(live(server), stream=False)
-        request = server.records[0].request
-    assert ("x-stainless-lang" in request.headers) is (through == "pydantic-ai")
-    assert request.body.get("seed") == (None if through == "wire" else 7)
-
-
-@both
-async def test_a_reply_given_in_parts_is_joined(stream: bool) -> None:
-    parts = [
-        {"type": "text", "text": "one "},
-        {"type": "thinking", "thinking": "hm"},
-        {"type": "text", "text": "two"},
-    ]
-    place = "delta" if stream else "message"
-    body = json.dumps(
-        {"id": "1", "model": "m", "choices": [{place: {"content": parts}, "finish_reason": "stop"}]}
-    )
-    with always(Fault("raw", body=f"data: {body}\r\n\r\ndata: [DONE]\n\n" if stream else body)) as server:
-        model = live(server, options={})
-        reply, _ = await ask(model, stream=stream)
-    assert reply.text == "one two"
-    assert reply.usage == Usage()

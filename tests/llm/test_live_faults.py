@@ -15,7 +15,6 @@ from windlass.llm.config import resolve
 from windlass.llm.live import LiveModel
 from windlass.testing.server import Answer, Fault
 
-pytestmark = pytest.mark.usefixtures("through")
 both = pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
 BEFORE = Answer("This comes before the fault", chunk=8)
 

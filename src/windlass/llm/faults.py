@@ -1,12 +1,9 @@
-"""What went wrong at a model turned into our errors, each one sentence that says what to set or whether to wait."""
+"""pydantic-ai's exceptions turned into ours, each one sentence that says what to set or whether to wait."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Any
 
 from windlass.errors import ModelError, ModelRefused, ModelUnavailable
 from windlass.extras import install_command, package_command
@@ -14,85 +11,6 @@ from windlass.llm.config import PROVIDERS, Target
 
 #: How much of a provider's own words goes into an error.
 _QUOTE = 200
-
-#: Codes by which compatible servers say that waiting does not help.
-_QUOTA_CODES = frozenset(
-    {
-        "insufficient_quota", "billing_hard_limit_reached", "credit_balance_exhausted", "organization_spend_limit_exceeded",
-        "project_spend_limit_exceeded", "organization_usage_limit_exceeded",
-    }
-)  # fmt: skip
-#: How servers without a code for it say that a request is too long.
-_TOO_LONG = ("maximum context length", "reduce the length of the messages")
-#: The status an error inside a stream would have had before it.
-_STATUS_OF_CODE: Mapping[str, int] = {
-    "rate_limit_exceeded": 429,
-    "rate_limit_error": 429,
-    "too_many_requests": 429,
-    **dict.fromkeys(_QUOTA_CODES, 429),
-    "context_length_exceeded": 400,
-    "invalid_api_key": 401,
-    "model_not_found": 404,
-    "service_unavailable": 503,
-    "service_unavailable_error": 503,
-    "server_is_overloaded": 503,
-    "overloaded": 503,
-    "server_error": 500,
-}
-
-
-class ServerError(Exception):
-    """A server answered with an error; ``status`` None: inside a reply, without a word that tells its kind."""
-
-    def __init__(
-        self,
-        status: int | None,
-        body: Any,
-        headers: Mapping[str, str] | None = None,
-        *,
-        in_stream: bool = False,
-    ) -> None:
-        super().__init__(f"the server answered with an error ({status})")
-        self.status = status
-        self.body = body
-        self.headers = headers or {}
-        self.in_stream = in_stream
-
-    @classmethod
-    def inside(cls, body: Mapping[str, Any]) -> ServerError:
-        """An error object where a reply should be, although the status was 200."""
-        error = body.get("error")
-        said = [error.get("code"), error.get("type")] if isinstance(error, dict) else []
-        words = [str(word) for word in said if word]
-        status = next((_STATUS_OF_CODE[word] for word in words if word in _STATUS_OF_CODE), None)
-        if status is None:
-            status = next((int(word) for word in words if word.isdigit() and 400 <= int(word) < 600), None)
-        return cls(status, body, in_stream=True)
-
-    @property
-    def kind(self) -> Literal["quota", "too long"] | None:
-        """What the server says of its reason, where that matters more than the status."""
-        error = self.body.get("error", self.body) if isinstance(self.body, dict) else self.body
-        said = error if isinstance(error, dict) else {}
-        message = str(said.get("message") if said else error or "").lower()
-        if self.status == 402 or said.get("code") in _QUOTA_CODES or said.get("type") in _QUOTA_CODES:
-            return "quota"
-        if said.get("code") == "context_length_exceeded" or any(words in message for words in _TOO_LONG):
-            return "too long"
-        return None
-
-
-class ConnectionFailed(Exception):
-    """The connection failed; ``unsent``: before anything of the request had left."""
-
-    def __init__(self, unsent: bool, timeout: bool) -> None:
-        super().__init__("the connection failed")
-        self.unsent = unsent
-        self.timeout = timeout
-
-
-class BadForm(Exception):
-    """What came is not in the expected form."""
 
 
 @dataclass(frozen=True)
@@ -109,32 +27,23 @@ class Teller:
         return f"{self.shown} at {self.target.shown_url}" if self.target.base_url else self.shown
 
     def translate(self, error: Exception, partial: str) -> ModelError:
-        """Our error for one of ours from below, pydantic-ai's, the SDK's or the HTTP library's."""
-        if isinstance(error, ServerError):
-            return self._answered(error, partial)
-        if isinstance(error, ConnectionFailed):
-            return self._connection(error.unsent, error.timeout, None, partial)
-        if isinstance(error, BadForm):
-            return self._bad_form(partial)
+        """Our error for one of pydantic-ai's, the SDK's or the HTTP library's."""
         from pydantic_ai import exceptions as theirs
 
         if isinstance(error, theirs.ModelHTTPError):
-            return self._status(
-                error.status_code,
-                "quota"
-                if isinstance(error, theirs.ModelQuotaExceededError)
-                else "too long"
-                if isinstance(error, theirs.ModelContextWindowExceededError)
-                else None,
-                self._quote(error),
-                error.retry_after if error.retry_after is not None else retry_after(error.headers or {}),
-                error.in_stream,
-                partial,
-            )
+            return self._status(error, partial)
         if isinstance(error, theirs.ModelTimeoutError | theirs.ModelConnectionError):
             unsent = error.phase in ("connect", "pool")
-            timeout = isinstance(error, theirs.ModelTimeoutError)
-            return self._connection(unsent, timeout, error.retry_after, partial)
+            what = "cannot be reached" if unsent else "closed the connection before the reply was complete"
+            if isinstance(error, theirs.ModelTimeoutError):
+                what = "did not answer in time"
+            advice = " Check the network and the base URL." if unsent else ""
+            return ModelUnavailable(
+                f"{self.place} {what}.{advice}",
+                partial=partial,
+                maybe_paid=not unsent,
+                retry_after=error.retry_after,
+            )
         if isinstance(error, theirs.ModelQuotaExceededError | theirs.ModelRequestRejectedError):
             return ModelRefused(f"{self.place} refused the request: {self._quote(error)}.", partial=partial)
         if isinstance(error, theirs.ContentFilterError):
@@ -145,7 +54,9 @@ class Teller:
             return ModelUnavailable(
                 f"{self.place} failed: {self._quote(error)}.", partial=partial, retry_after=error.retry_after
             )
-        return self._bad_form(partial)
+        return ModelUnavailable(
+            f"{self.place} sent a reply that is not in the expected form.", partial=partial
+        )
 
     def cannot_start(self, error: Exception) -> ModelRefused:
         """Our error when the model's client cannot be built: a package or a key is missing."""
@@ -163,38 +74,10 @@ class Teller:
         """Our error for one of our own timeouts."""
         return ModelUnavailable(f"{self.place} {what} within {seconds:g} s.", partial=partial)
 
-    def _bad_form(self, partial: str) -> ModelUnavailable:
-        return ModelUnavailable(
-            f"{self.place} sent a reply that is not in the expected form.", partial=partial
-        )
+    def _status(self, error: Any, partial: str) -> ModelError:
+        from pydantic_ai import exceptions as theirs
 
-    def _connection(self, unsent: bool, timeout: bool, after: float | None, partial: str) -> ModelUnavailable:
-        what = "cannot be reached" if unsent else "closed the connection before the reply was complete"
-        if timeout:
-            what = "did not answer in time"
-        advice = " Check the network and the base URL." if unsent else ""
-        return ModelUnavailable(
-            f"{self.place} {what}.{advice}", partial=partial, maybe_paid=not unsent, retry_after=after
-        )
-
-    def _answered(self, error: ServerError, partial: str) -> ModelError:
-        after = retry_after(error.headers)
-        if error.status is None:
-            return ModelUnavailable(
-                f"{self.place} failed: {self._quote(error)}.", partial=partial, retry_after=after
-            )
-        words = self._quote(error)
-        return self._status(error.status, error.kind, words, after, error.in_stream, partial)
-
-    def _status(
-        self,
-        status: int,
-        kind: str | None,
-        words: str,
-        after: float | None,
-        in_stream: bool,
-        partial: str,
-    ) -> ModelError:
+        status = error.status_code
         if status in (401, 403):
             # The provider's words are left out: they tend to quote the key.
             keys = " or ".join(PROVIDERS[self.target.provider].keys) or "its API key"
@@ -203,29 +86,31 @@ class Teller:
             return ModelRefused(
                 f"{self.place} does not know the model {self.target.name!r} (404): check its name and the base URL."
             )
-        if kind == "quota":
+        if isinstance(error, theirs.ModelQuotaExceededError):
             return ModelRefused(
-                f"{self.place} says that the account's credit or quota is used up ({status}): {words}."
+                f"{self.place} says that the account's credit or quota is used up ({status}): {self._quote(error)}."
             )
-        if kind == "too long":
+        if isinstance(error, theirs.ModelContextWindowExceededError):
             return ModelRefused(
-                f"The request is too long for {self.place}: {words}. Give it fewer files, or lower "
+                f"The request is too long for {self.place}: {self._quote(error)}. Give it fewer files, or lower "
                 "max_output_tokens."
             )
         if status in (408, 409, 425, 429) or status >= 500:
             word = "limits the rate of requests" if status == 429 else "is not available"
             # 429 and 503 are sent instead of doing the work; any other may come after it.
             return ModelUnavailable(
-                f"{self.place} {word} ({status}): {words}.",
-                retry_after=after,
-                maybe_paid=in_stream or status not in (408, 425, 429, 503, 529),
+                f"{self.place} {word} ({status}): {self._quote(error)}.",
+                retry_after=_retry_after(error),
+                maybe_paid=error.in_stream or status not in (408, 425, 429, 503, 529),
                 partial=partial,
             )
-        return ModelRefused(f"{self.place} refused the request ({status}): {words}.", partial=partial)
+        return ModelRefused(
+            f"{self.place} refused the request ({status}): {self._quote(error)}.", partial=partial
+        )
 
     def _quote(self, error: Exception) -> str:
         body = getattr(error, "body", None)
-        words = body if isinstance(body, str) else None
+        words = None
         if isinstance(body, dict):
             inner = body.get("error", body)
             words = inner.get("message") if isinstance(inner, dict) else inner
@@ -242,18 +127,13 @@ def install_hint(extra: str) -> str:
     return package_command(extra) if "[" in extra else install_command(extra)
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server asks to be left alone, from its headers; None when it does not say, or not clearly."""
-    named = {name.lower(): value for name, value in headers.items()}
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(named.get(name, "")) * unit
-        except ValueError:
-            continue
-        return seconds if 0 <= seconds < float("inf") else None
+def _retry_after(error: Any) -> float | None:
+    known: float | None = error.retry_after
+    if known is not None:
+        return known
+    # pydantic-ai reads whole seconds and HTTP dates; some gateways send fractions of a second.
     try:
-        until = parsedate_to_datetime(named.get("retry-after", ""))
+        seconds = float((error.headers or {}).get("retry-after", ""))
     except ValueError:
         return None
-    until = until.replace(tzinfo=UTC) if until.tzinfo is None else until
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+    return seconds if 0 <= seconds < float("inf") else None

@@ -1,11 +1,13 @@
-"""A live model. One request is one HTTP request; nothing is retried here."""
+"""A live model, asked through pydantic-ai. One request is one HTTP request; nothing is retried here."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
-from typing import Any, Protocol
+import importlib
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from windlass.errors import ModelError, ModelRefused, ModelUnavailable, TruncatedReply
@@ -13,31 +15,25 @@ from windlass.llm import prices
 from windlass.llm.base import BaseLLMIntegration, CallTags, Message, OnText, Price, Reply, Usage
 from windlass.llm.config import ModelConfig, Target
 from windlass.llm.faults import Teller
-from windlass.llm.outcome import Outcome
-from windlass.llm.provider import NO_KEY
 from windlass.llm.thinking import ThinkingFilter, without_thinking
 
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage, ModelResponse
+    from pydantic_ai.models import Model
+    from pydantic_ai.settings import ModelSettings
+    from pydantic_ai.usage import RequestUsage
 
-class Client(Protocol):
-    """What asks the provider: :class:`windlass.llm.wire.Wire` or :class:`windlass.llm.theirs.Theirs`.
 
-    ``timeout`` is seconds without a sign of life. Whatever they raise is told by :class:`windlass.llm.faults.Teller`.
-    """
+@dataclass(frozen=True)
+class Client:
+    """A pydantic-ai model and whether it makes up a finish reason that the provider did not send."""
 
-    async def plain(self, messages: Sequence[Message], headers: Mapping[str, str], timeout: float) -> Outcome:
-        """The whole reply at once."""
-
-    def stream(
-        self, messages: Sequence[Message], headers: Mapping[str, str], timeout: float
-    ) -> AsyncGenerator[str | Outcome]:
-        """Pieces of text as they come ("" for a sign of life without any), then what they add up to."""
-
-    async def close(self) -> None:
-        """Close the connections."""
+    model: Model
+    invents_finish: bool
 
 
 class LiveModel(BaseLLMIntegration):
-    """A model behind HTTP. The first request imports what it needs and connects; the constructor does neither."""
+    """A model behind pydantic-ai. The first request imports it and connects; the constructor does neither."""
 
     def __init__(self, config: ModelConfig, target: Target) -> None:
         self.config = config
@@ -77,19 +73,19 @@ class LiveModel(BaseLLMIntegration):
         """
         client = await self._connected()
         said: list[str] = []
-        outcome: Outcome | None = None
+        response: ModelResponse | None = None
         async with (
             self._time_limit(said),
             aclosing(self._exchange(client, messages, tags, on_text, said)) as pieces,
         ):
             async for piece in pieces:
                 if not isinstance(piece, str):
-                    outcome = piece
+                    response = piece
                 elif on_text is not None:
                     said.append(piece)
                     on_text(piece)
-        assert outcome is not None
-        return self._judge(outcome)
+        assert response is not None
+        return self._judge(response, client)
 
     async def close(self) -> None:
         """Close the connections. The next request opens new ones."""
@@ -99,7 +95,8 @@ class LiveModel(BaseLLMIntegration):
                 built = await client
             except ModelError:
                 return  # it was never built, so there is nothing to close
-            await built.close()
+            async with built.model:
+                pass  # leaving the context is how pydantic-ai closes the HTTP client it made
 
     async def _connected(self) -> Client:
         loop = asyncio.get_running_loop()
@@ -111,34 +108,21 @@ class LiveModel(BaseLLMIntegration):
         return await asyncio.shield(self._client)
 
     def _build(self) -> Client:
-        client = self._wire() or self._theirs()
-        # Loaded here, in the thread, not in the event loop.
-        self._price = prices.look_up(self._price, self.target)
-        return client
-
-    def _wire(self) -> Client | None:
-        """For a server that is not OpenAI's: nearly all speak chat completions, few the Responses API. What an alias
-        sets in ``options`` is in pydantic-ai's words, so it goes through pydantic-ai."""
-        target = self.target
-        if target.provider not in ("openai", "openai-chat") or target.own or self.config.options:
-            return None
-        assert target.base_url is not None
-        from windlass.llm.wire import Wire
-
-        return Wire(target.base_url, target.name, target.api_key or NO_KEY, self.max_output_tokens)
-
-    def _theirs(self) -> Client:
         try:
+            importlib.import_module("pydantic_ai.direct")
             from pydantic_ai.exceptions import UserError
 
-            from windlass.llm.theirs import Theirs
+            from windlass.llm.provider import build_model, ends_by_itself
         except ImportError as error:
             raise self._tell.cannot_start(error) from error
-        settings = {**self.config.options, "max_tokens": self.max_output_tokens}
         try:
-            return Theirs(self.target, settings)
+            model = build_model(self.target)
         except (ImportError, UserError, ValueError) as error:
             raise self._tell.cannot_start(error) from None
+        self._price = prices.look_up(
+            self._price, self.target
+        )  # loaded here, in the thread, not in the event loop
+        return Client(model, ends_by_itself(model))
 
     @asynccontextmanager
     async def _time_limit(self, said: list[str]) -> AsyncIterator[None]:
@@ -159,31 +143,35 @@ class LiveModel(BaseLLMIntegration):
         tags: CallTags | None,
         on_text: OnText | None,
         said: list[str],
-    ) -> AsyncGenerator[str | Outcome]:
-        """The pieces of text when someone listens, then what the whole comes to.
+    ) -> AsyncGenerator[str | ModelResponse]:
+        """The pieces of text when someone listens, then the whole response.
 
         Failures of the call are translated here, where the listener's own cannot be mistaken for them.
         """
-        headers, limits = self._headers(tags), self.config.timeouts
+        from pydantic_ai.direct import model_request, model_request_stream
+
+        asked, settings = _to_theirs(messages), self._settings(tags)
         try:
             if on_text is None:
-                yield await client.plain(messages, headers, limits.total)
+                yield await model_request(client.model, asked, model_settings=settings)
                 return
-            thinking = ThinkingFilter()
-            async with aclosing(client.stream(messages, headers, limits.total)) as pieces:
+            limits, thinking = self.config.timeouts, ThinkingFilter()
+            async with AsyncExitStack() as stack:
+                opening = model_request_stream(client.model, asked, model_settings=settings)
                 with self._silence("did not begin to answer", limits.first_token, said):
                     async with asyncio.timeout(limits.first_token):
-                        piece = await anext(pieces, None)
-                while isinstance(piece, str):
-                    if text := thinking.feed(piece):
+                        stream = await stack.enter_async_context(opening)
+                        events = aiter(stream)
+                        event = await anext(events, None)
+                while event is not None:
+                    if text := thinking.feed(_text_of(event)):
                         yield text
                     with self._silence("did not go on with its reply", limits.between_tokens, said):
                         async with asyncio.timeout(limits.between_tokens):
-                            piece = await anext(pieces, None)
+                            event = await anext(events, None)
                 if text := thinking.end():
                     yield text
-                assert piece is not None
-                yield piece
+                yield stream.get()
         except (ModelError, Warning):
             raise
         except Exception as error:
@@ -199,17 +187,27 @@ class LiveModel(BaseLLMIntegration):
         except TimeoutError:
             raise self._tell.too_slow(what, seconds, "".join(said)) from None
 
-    def _headers(self, tags: CallTags | None) -> dict[str, str]:
+    def _settings(self, tags: CallTags | None) -> ModelSettings:
         headers = dict(self.config.headers)
         if self.config.tag_requests and tags is not None:
             headers |= tag_headers(tags)
-        return headers
+        settings: dict[str, Any] = {
+            **self.config.options,
+            "max_tokens": self.max_output_tokens,
+            "max_retries": 0,
+            "timeout": self.config.timeouts.total,
+        }
+        if headers:
+            settings["extra_headers"] = headers
+        return settings  # type: ignore[return-value]
 
-    def _judge(self, outcome: Outcome) -> Reply:
+    def _judge(self, response: ModelResponse, client: Client) -> Reply:
         """The reply, or the error that an incomplete, refused or empty one is."""
-        text = without_thinking(outcome.text)
-        usage, place, finish = outcome.usage, self._tell.place, outcome.finish
+        text = _whole_text(response)
+        usage = _usage(response.usage)
         counted = usage if usage != Usage() else None
+        place, finish = self._tell.place, response.finish_reason
+        details = response.provider_details or {}
         if finish == "length":
             raise TruncatedReply(
                 f"{place} stopped at its output limit ({self.max_output_tokens} tokens): raise max_output_tokens or "
@@ -219,7 +217,8 @@ class LiveModel(BaseLLMIntegration):
                 usage=counted,
             )
         if finish == "content_filter":
-            reason = f": {outcome.refusal}" if outcome.refusal else ""
+            words = details.get("refusal")
+            reason = f": {words}" if isinstance(words, str) and words else ""
             raise ModelRefused(
                 f"{place} refused to answer{reason}.", partial=text, maybe_paid=True, usage=counted
             )
@@ -229,20 +228,22 @@ class LiveModel(BaseLLMIntegration):
             )
         if finish == "error":
             raise ModelUnavailable(f"{place} broke off with an error.", partial=text, usage=counted)
-        if not outcome.ended:
+        ended = "finish_reason" in details if client.invents_finish else finish is not None
+        if not ended or response.state != "complete":
             # No usage: what had been counted by then is less than what the provider will charge.
             raise TruncatedReply(
                 f"The reply of {place} broke off before its end; nothing of it was used.", partial=text
             )
         if not text.strip():
             raise ModelUnavailable(f"{place} sent an empty reply.", usage=counted)
-        cost = self._cost(usage, outcome.priced)
-        return Reply(text, self.model_name, usage, cost, "stop", dict(outcome.detail))
+        return Reply(
+            text, self.model_name, usage, self._cost(usage, response.usage), "stop", _detail(response)
+        )
 
-    def _cost(self, usage: Usage, priced: Any) -> Any:
+    def _cost(self, usage: Usage, theirs: RequestUsage) -> Any:
         price = self.price
         if price.policy == "catalogue":
-            return prices.catalogue_cost(self.target, usage, priced)
+            return prices.catalogue_cost(self.target, usage, theirs)
         return price.cost(usage)
 
 
@@ -250,3 +251,60 @@ def tag_headers(tags: CallTags) -> dict[str, str]:
     """``X-Windlass-*`` headers, percent-encoded so that any path or name is a legal header value."""
     named = {"Run": tags.run_id, "Step": tags.step, "Prompt": tags.prompt}
     return {f"X-Windlass-{name}": quote(value, safe="/:@[].,;=+ ") for name, value in named.items() if value}
+
+
+def _to_theirs(messages: Sequence[Message]) -> list[ModelMessage]:
+    from pydantic_ai.messages import (
+        ModelRequest,
+        ModelRequestPart,
+        ModelResponse,
+        SystemPromptPart,
+        TextPart,
+        UserPromptPart,
+    )
+
+    theirs: list[ModelMessage] = []
+    pending: list[ModelRequestPart] = []
+    for message in messages:
+        if message.role == "assistant":
+            if pending:
+                theirs.append(ModelRequest(parts=pending))
+                pending = []
+            theirs.append(ModelResponse(parts=[TextPart(message.content)]))
+        elif message.role == "system":
+            pending.append(SystemPromptPart(message.content))
+        else:
+            pending.append(UserPromptPart(message.content))
+    if pending:
+        theirs.append(ModelRequest(parts=pending))
+    return theirs
+
+
+def _text_of(event: Any) -> str:
+    """The text that a stream event adds to the reply; thinking and tool calls add none."""
+    from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
+
+    if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
+        return event.part.content
+    if isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
+        return event.delta.content_delta
+    return ""
+
+
+def _whole_text(response: ModelResponse) -> str:
+    # Joined without separators, so that the reply equals what was streamed.
+    from pydantic_ai.messages import TextPart
+
+    return without_thinking("".join(part.content for part in response.parts if isinstance(part, TextPart)))
+
+
+def _usage(usage: RequestUsage) -> Usage:
+    if usage.unmeasured_requests or not usage.has_values():
+        return Usage()
+    # pydantic-ai says 0 both for "no cached tokens" and for "not mentioned".
+    return Usage(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens or None)
+
+
+def _detail(response: ModelResponse) -> dict[str, Any]:
+    detail = {"provider_model": response.model_name, "response_id": response.provider_response_id}
+    return {key: value for key, value in detail.items() if value}

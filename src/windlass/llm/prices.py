@@ -55,20 +55,12 @@ def look_up(price: Price, target: Target) -> Price:
 def catalogue_cost(target: Target, usage: Usage, details: Any) -> Decimal | None:
     """What a call cost by the catalogue, in USD, with its tiers and cache-write rates; None when it cannot be said.
 
-    ``details`` is pydantic-ai's usage object, which knows more kinds of tokens than :class:`Usage`; None where there
-    is none.
+    ``details`` is pydantic-ai's usage object, which knows more kinds of tokens than :class:`Usage`.
     """
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
-    from genai_prices import Usage as Counted
     from genai_prices import calc_price
 
-    if details is None:
-        details = Counted(
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cache_read_tokens=usage.cached_tokens,
-        )
     try:
         priced = calc_price(details, target.name, provider_id=_catalogue_name(target))
     except LookupError:
