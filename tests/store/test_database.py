@@ -183,7 +183,9 @@ def test_urls_that_are_refused(url, sentence):
 
 @pytest.mark.parametrize("url", ["postgres://h/x", "postgresql://h/x", "postgresql+psycopg://h/x"])
 def test_urls_of_postgresql(url):
-    assert Database(url).label == "postgresql+psycopg://h/x"
+    database = Database(url)
+    assert database.url.drivername == "postgresql+psycopg"
+    assert database.label == "postgresql://h/x"  # as people write it
 
 
 def test_a_file_name_is_a_url_and_stays_where_it_was(tmp_path, monkeypatch):

@@ -221,7 +221,10 @@ def list_batches(limit: int, as_json: bool) -> None:
 @click.argument("batch_id", metavar="BATCH")
 def write_report(batch_id: str) -> None:
     """Write results.jsonl, report.md and report.html of BATCH again, as it stands now."""
+    from collections import Counter
+
     from windlass.cli.common import console, with_app
+    from windlass.cli.root import safe
 
     async def work(app: App) -> str:
         from windlass.batch.session import write_reports
@@ -230,7 +233,9 @@ def write_report(batch_id: str) -> None:
         made = await BatchStore(app.database).get(batch_id)
         Path(made.out).mkdir(parents=True, exist_ok=True)
         rows = await write_reports(app, made)
-        return f"{len(rows)} items: {Path(made.out) / 'report.html'}"
+        counts = Counter(str(row["status"]) for row in rows)
+        said = ", ".join(f"{number} {status}" for status, number in counts.most_common())
+        return f"{len(rows)} items: {said}. Report: {safe(str(Path(made.out) / 'report.html'))}"
 
     console().print(with_app(work), soft_wrap=True)
 

@@ -81,6 +81,7 @@ async def _work(concurrency: int, queues: str | None, grace: float, quiet: bool)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, on_signal)
         where = ", ".join(names) if names else "every queue"
+        _ = app.database.engine  # opened now: one that cannot be reached has no ready worker
         print(
             f"Worker ready: up to {concurrency} runs at once from {where} of {app.database.label}.",
             flush=True,
@@ -140,7 +141,7 @@ def workers(as_json: bool) -> None:
             }
         )
         return
-    table = Table("Worker", "Status", "Queues", "Runs", "Since", "Last sign", "Holds")
+    table = Table("Worker", "Status", "Queues", "Runs", "Since", "Last sign")
     for each in crew:
         table.add_row(
             Text(safe(f"{each.host}:{each.pid}")),
@@ -149,10 +150,15 @@ def workers(as_json: bool) -> None:
             f"{len(each.holds)}/{each.sign.concurrency}",
             when(each.started_at),
             f"{each.idle:.0f} s ago",
-            " ".join(each.holds[:4]) + (f" and {len(each.holds) - 4} more" if len(each.holds) > 4 else ""),
         )
     console().print(table if crew else "No worker is there. Start one with: windlass worker")
+    for each in crew:
+        if each.holds:
+            # Whole ids, to be copied.
+            more = f" and {len(each.holds) - 8} more" if len(each.holds) > 8 else ""
+            console().print(
+                safe(f"{each.host}:{each.pid} holds {' '.join(each.holds[:8])}{more}"), soft_wrap=True
+            )
     for name, number, since in waiting:
-        console().print(
-            f"{number} runs wait in {safe(name)}, the oldest for {max(0, time.time() - since):.0f} s."
-        )
+        what = "1 run waits" if number == 1 else f"{number} runs wait"
+        console().print(f"{what} in {safe(name)}, the oldest for {max(0, time.time() - since):.0f} s.")

@@ -235,7 +235,8 @@ class Worker:
             except WindlassError as error:
                 await self._refuse(record, error)
                 return
-            self.say(run_id, record.status.value)
+            why = f": {' '.join(record.error.split())}" if record.error else ""
+            self.say(run_id, f"{record.status.value}{why}")
         over = record.status not in _OPEN
         await self._change(lambda c: withdraw_run(c, run_id) if over else _hand_back(c, run_id))
 

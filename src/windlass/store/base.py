@@ -102,8 +102,8 @@ class Database:
 
     @property
     def label(self) -> str:
-        """The URL without its password, for messages."""
-        return self.url.render_as_string(hide_password=True)
+        """The URL without its password and as people write it, for messages."""
+        return connect.label_of(self.url)
 
     @property
     def is_sqlite(self) -> bool:

@@ -204,9 +204,14 @@ def _explain(url: URL, error: sa_exc.DBAPIError) -> StoreError:
     return StoreError(f"The database {label} cannot be used: {said}.")
 
 
+def label_of(url: URL) -> str:
+    """The URL without its password, and without the driver that nobody wrote."""
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+
+
 def _label(url: URL) -> str:
     file = sqlite_file(url)
-    return str(file) if file is not None else url.render_as_string(hide_password=True)
+    return str(file) if file is not None else label_of(url)
 
 
 def _first_line(url: URL, error: BaseException) -> str:
