@@ -86,6 +86,7 @@ async def measure(options: argparse.Namespace, server: PostgresServer, model: Op
         app = fleet.app()
         arguments = ["--concurrency", str(options.concurrency), "--quiet"]
         try:
+            _, empty = database_size(app)
             began = time.monotonic()
             run_ids = await fleet.submit(app, options.runs)
             queued = time.monotonic() - began
@@ -100,6 +101,7 @@ async def measure(options: argparse.Namespace, server: PostgresServer, model: Op
             cpu = sum(cpu_seconds(worker.pid) for worker in fleet.workers if worker.poll() is None)
             rss = max(rss_bytes(worker.pid) for worker in fleet.workers if worker.poll() is None)
             rows, stored = database_size(app)
+            tokens, connections = in_use(app)
             found = await judge_ended(app, run_ids, model, done)
             latency = {} if options.trouble else await pick_up(fleet, app, options.pick_ups)
         finally:
@@ -118,6 +120,9 @@ async def measure(options: argparse.Namespace, server: PostgresServer, model: Op
             "rss_of_largest_worker": rss,
             "rows": rows,
             "database_bytes": stored,
+            "database_bytes_a_run": (stored - empty) // options.runs,
+            "tokens_a_second": round(tokens / seconds),
+            "connections": connections,
             "load": os.getloadavg()[0],
             "pick_up": latency,
             **found,
@@ -143,6 +148,15 @@ def database_size(app: App) -> tuple[dict[str, int], int]:
             name: connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one() for name in tables
         }
         return rows, connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one()
+
+
+def in_use(app: App) -> tuple[int, int]:
+    """Tokens that went in and out of all calls, and connections that workers hold right now."""
+    with app.database.reading() as connection:
+        tokens = "SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM run_entries"
+        held = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'windlass%%'"
+        found = [connection.exec_driver_sql(query).scalar_one() for query in (tokens, held)]
+    return int(found[0]), int(found[1])
 
 
 async def judge_ended(app: App, run_ids: list[str], model: OpenAIServer, done: int) -> dict[str, Any]:
