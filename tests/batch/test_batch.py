@@ -199,7 +199,7 @@ def test_killed_at_half_and_resumed(cli: Cli, server: OpenAIServer, tmp_path: Pa
 
 
 def test_stopped_once_running_calls_finish(cli: Cli, server: OpenAIServer, tmp_path: Path) -> None:
-    server.handler = chat(1.0)
+    server.handler = chat(5.0)  # long enough for the signal to be heard on any machine
     write_items(tmp_path, 8)
     going = cli.start("batch", "items.jsonl", "--workflow", "chat", "--out", "out", "--concurrency", "2")
     assert server.wait_for("open", number=2, timeout=200)
@@ -239,7 +239,10 @@ def test_the_coding_workflow_with_given_tests(cli: Cli, server: OpenAIServer, tm
     (row,) = rows(tmp_path / "out")
     assert row["tests"]["passed"] == 1
     assert (tmp_path / "out/items/slug/test_slug.py").read_text() == test
-    assert "1 items: 1 Success" in done.out
+    assert "1 item: 1 Success. Cost unknown." in done.out
+    told = cli("batch", "report", "last")
+    assert (told.code, "1 item: 1 Success. Report: " in told.out) == (0, True), told.err
+    assert "slug" in (tmp_path / "out/report.html").read_text()
 
 
 def test_the_live_table(cli: Cli, server: OpenAIServer, tmp_path: Path) -> None:
@@ -260,6 +263,7 @@ def test_the_live_table(cli: Cli, server: OpenAIServer, tmp_path: Path) -> None:
         (["batch", "--each", "*.py", "--out", "o"], "--message"),
         (["batch", "nothing.jsonl", "--out", "o"], "There is no file nothing.jsonl"),
         (["batch", "resume", "nope1"], "No batch is called"),
+        (["batch", "resume", "last"], "There is no batch yet"),
         (["batch", "items.jsonl"], "--out"),
     ],
 )

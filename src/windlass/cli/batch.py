@@ -235,7 +235,7 @@ def write_report(batch_id: str) -> None:
         rows = await write_reports(app, made)
         counts = Counter(str(row["status"]) for row in rows)
         said = ", ".join(f"{number} {status}" for status, number in counts.most_common())
-        return f"{len(rows)} items: {said}. Report: {safe(str(Path(made.out) / 'report.html'))}"
+        return f"{_number(len(rows))}: {said}. Report: {safe(str(Path(made.out) / 'report.html'))}"
 
     console().print(with_app(work), soft_wrap=True)
 
@@ -369,7 +369,11 @@ def _say(view: BatchView, outcome: dict[str, Any]) -> None:
     money = f"Cost {usd(cost)}" if cost or not unknown else "Cost unknown"
     if cost and unknown:
         money += f" and {unknown} items whose cost is not wholly known"
-    view.console.print(f"{outcome['items']} items: {', '.join(said)}. {money}.")
+    view.console.print(f"{_number(outcome['items'])}: {', '.join(said)}. {money}.")
     view.console.print(f"Report: {safe(str(Path(outcome['out']) / 'report.html'))}")
     if counts.get("Success", 0) < outcome["items"]:
         view.console.print(f"Go on with: windlass batch resume {outcome['batch_id']}")
+
+
+def _number(items: int) -> str:
+    return "1 item" if items == 1 else f"{items:,} items"
