@@ -267,8 +267,8 @@ async def relay(path: Path) -> asyncio.Server:
             while data := await reader.read(65536):
                 writer.write(data)
                 await writer.drain()
-        except OSError:
-            pass  # one side is gone; the other is told below
+        except (OSError, asyncio.CancelledError):
+            pass  # one side is gone, or all of it ends; the other is told below
         finally:
             writer.close()
 
