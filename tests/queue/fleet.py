@@ -146,6 +146,13 @@ class Fleet:
             for log in sorted([*self.folder.glob("worker-*.log"), *self.folder.glob("said-*/*")])
         )
 
+    async def until_said(self, text: str) -> None:
+        """Wait until a worker has said it."""
+        until = time.monotonic() + PATIENCE
+        while text not in self.said():
+            assert time.monotonic() < until, f"nobody said {text!r}\n{self.said()}"
+            await asyncio.sleep(0.05)
+
     def end(self) -> None:
         """End them all."""
         for worker in self.workers:
