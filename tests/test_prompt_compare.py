@@ -10,6 +10,7 @@ from windlass.errors import BudgetExceeded, InputError, ModelUnavailable, NotFou
 from windlass.prompt import MemoryPromptStore, VersionedPrompt
 from windlass.prompt.cases import Case, CaseResult, cases_digest, hold_out, load_cases
 from windlass.prompt.compare import MemoryBook, compare
+from windlass.prompt.optimise import Reflected
 
 OLD, NEW = VersionedPrompt(1, "worse"), VersionedPrompt(2, "better")
 CASES = [Case(str(number)) for number in range(200)]
@@ -241,7 +242,8 @@ class TestOptimise:
         async def reflect(prompt):
             seen.append(prompt)
             missing = [word for word in self.WORDS if f"said without {word}" in prompt]
-            return wrap.format(f"Answer {{{{question}}}}: {' '.join(['be', *missing, *self.kept(prompt)])}")
+            text = wrap.format(f"Answer {{{{question}}}}: {' '.join(['be', *missing, *self.kept(prompt)])}")
+            return Reflected(text, 2)
 
         reflect.seen = seen
         return reflect
@@ -277,7 +279,7 @@ class TestOptimise:
             assert version.note.startswith(f"GEPA: {each.score:.2f} against 0.00 on 9 cases")
             assert "{{question}}" in version.content
         assert store.effective("p").version_no == 1
-        assert found.spent_micro == 5 * found.case_runs
+        assert found.spent_micro == 5 * found.case_runs + 2 * len(reflect.seen)
         assert found.case_runs <= 150 + 18
         assert any("said without short" in prompt for prompt in reflect.seen)
 
@@ -291,7 +293,7 @@ class TestOptimise:
             return await self.run_case(text, case)
 
         async def reflect(prompt):
-            return "```\nbe short polite exact\n```"
+            return Reflected("```\nbe short polite exact\n```")
 
         found = await optimise(store, "p", self.cases(), run_case, reflect, max_case_runs=60)
         assert ran == {"Answer {{question}}"}

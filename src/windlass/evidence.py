@@ -223,16 +223,16 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """The decision as a sentence for a person."""
-        old, new = f"version {self.old.version_no}", f"version {self.new.version_no}"
+        old, new = f"version {self.old.version_no}", f"Version {self.new.version_no}"
         odds = f"{self.only_new} cases only it passed, {self.only_old} only {old} passed, E = {_short(self.e_value)}"
         if self.decision == "promote":
-            return f"{new} is better than {old} ({odds}; {1 / self.alpha:.0f} is enough).".capitalize()
+            return f"{new} is better than {old} ({odds}; {1 / self.alpha:.0f} is enough)."
         if self.decision == "too expensive":
             ratio = self.cost_ratio
             cost = "its cost is not known" if ratio is None else f"a success costs {ratio:.2f} times as much"
-            return f"{new} is better than {old} ({odds}), but {cost} (cap {self.cost_cap:g}).".capitalize()
+            return f"{new} is better than {old} ({odds}), but {cost} (cap {self.cost_cap:g})."
         if self.decision == "worse":
-            return f"{new} is worse than {old} ({odds}): keep {old}.".capitalize()
+            return f"{new} is worse than {old} ({odds}): keep {old}."
         more = self.cases_needed()
         if more is None:
             hint = "no sign so far that it is better" if self.pairs else "no case was answered by both"

@@ -15,18 +15,23 @@ import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from windlass.errors import InputError, NotFound
+from windlass.errors import InputError, ModelUnavailable, NotFound
 from windlass.events import WorkflowStatus
 from windlass.ids import derived_id
 from windlass.journal import EntryState, RunRecord
-from windlass.prompt.cases import Case, CaseResult
+from windlass.prompt.cases import Case, CaseResult, Verdict
+from windlass.prompt.optimise import Reflected
 from windlass.report import report
 from windlass.typed import find_json
 
 if TYPE_CHECKING:
     from windlass.app import App
+
+#: So much of a reply (characters) is kept with a case that failed.
+_SHOWN = 2000
 
 
 @dataclass
@@ -46,36 +51,72 @@ class Trials:
         else:
             workflow, options, title = "trial", dict(case.data), f"{self.prompt} on {case.id}"
         run_id = derived_id("trial", self.context, self.prompt, case.id, text)
-        folder = self.app.settings.data_dir / "trials" / run_id
+        trial = {"prompt_texts": {self.prompt: text}, "case_id": case.id}
+        title = f"Trial of {self.prompt}: {title}"
+        record = await self._run(run_id, workflow, title, {**options, **self.options, **trial})
+        if await self._outcome(record) == "error":
+            record = await self.app.execute(run_id, stream=False)
+        outcome = await self._outcome(record)
+        if outcome != "error":
+            # A run that is tried again finds the files that it wrote.
+            await asyncio.to_thread(shutil.rmtree, self._folder(run_id), ignore_errors=True)
+        replies, cost = await self._spent(record)
+        detail = None if outcome == "pass" else record.error
+        if outcome == "fail" and replies:
+            detail = f"{record.error}\nThe last reply:\n{replies[-1][:_SHOWN]}"
+        return CaseResult(outcome, cost, detail)
+
+    async def reflect(self, model: str | None, request: str) -> Reflected:
+        """See :data:`windlass.prompt.optimise.Reflect`; a run like any other, so that its reply is kept and its cost told."""
+        run_id = derived_id("reflection", self.context, self.prompt, model or "", request)
+        given = {
+            "values": {"request": request},
+            "expect": {"matches": ""},
+            "prompt_texts": {"reflection": "{{request}}"},
+        }
+        title = f"Reflection on {self.prompt}"
+        record = await self._run(
+            run_id, "trial", title, {**given, "model": model, "fast_model": None, "case_id": "reflection"}
+        )
+        if record.status is not WorkflowStatus.Success:
+            record = await self.app.execute(run_id, stream=False)
+        replies, cost = await self._spent(record)
+        if record.status is not WorkflowStatus.Success or not replies:
+            raise ModelUnavailable(f"The reflecting model gave no answer: {record.error}")
+        await asyncio.to_thread(shutil.rmtree, self._folder(run_id), ignore_errors=True)
+        return Reflected(replies[-1], cost)
+
+    async def _run(self, run_id: str, workflow: str, title: str, options: Mapping[str, Any]) -> RunRecord:
+        """The run of that id, made when there is none yet."""
+        folder = self._folder(run_id)
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         try:
-            record = await self.app.journal.get_run(run_id)
+            return await self.app.journal.get_run(run_id)
         except NotFound:
             record = RunRecord(
-                run_id,
-                workflow,
-                f"Trial of {self.prompt}: {title}"[:200],
-                workspace=str(folder),
-                options={
-                    **options,
-                    **self.options,
-                    "yes": True,
-                    "prompt_texts": {self.prompt: text},
-                    "case_id": case.id,
-                },
+                run_id, workflow, title[:200], workspace=str(folder), options={**options, "yes": True}
             )
             await self.app.journal.create_run(record)
-        if record.status not in (WorkflowStatus.Success, WorkflowStatus.Failure):
-            record = await self.app.execute(run_id, stream=False)
-        entries = await self.app.journal.entries(run_id)
-        usage = report(record, entries, [])["usage"]
-        cost = None if usage["cost_usd"] is None else round(usage["cost_usd"] * 1_000_000)
-        calls = [e for e in entries if e.kind == "model"]
-        broken = bool(calls) and calls[-1].state is not EntryState.DONE
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            return record
+
+    def _folder(self, run_id: str) -> Path:
+        return self.app.settings.data_dir / "trials" / run_id
+
+    async def _spent(self, record: RunRecord) -> tuple[list[str], int | None]:
+        """The replies that came, and what they cost: millionths of a USD."""
+        entries = await self.app.journal.entries(record.run_id)
+        cost = report(record, entries, [])["usage"]["cost_usd"]
+        replies = [str(e.result["text"]) for e in entries if e.kind == "model" and e.state is EntryState.DONE]
+        return replies, None if cost is None else round(cost * 1_000_000)
+
+    async def _outcome(self, record: RunRecord) -> Verdict:
+        """What the run says of the prompt; ``error`` also while it has not ended."""
         if record.status is WorkflowStatus.Success:
-            return CaseResult("pass", cost)
-        return CaseResult("error" if broken or not calls else "fail", cost, record.error)
+            return "pass"
+        if record.status is not WorkflowStatus.Failure:
+            return "error"
+        usages = await asyncio.to_thread(self.app.prompts.usages, record.run_id)
+        return "fail" if any(usage.outcome == "fail" for usage in usages) else "error"
 
     def _coding(self, case: Case) -> dict[str, Any]:
         data = case.data

@@ -7,11 +7,13 @@ import pytest
 
 from tests.test_prompt_compare import CASES, NEW, OLD, Model
 from windlass.errors import InputError, NotFound, PromptConflict
-from windlass.evidence import Comparison
+from windlass.evidence import Comparison, Tally
 from windlass.prompt import PromptUsage
 from windlass.prompt.compare import MemoryBook, compare
 from windlass.prompt.promotion import earned, promote
-from windlass.store.prompt_comparisons import SqlResultBook
+from windlass.store import prompt_searches
+from windlass.store.comparisons import of_prompt
+from windlass.store.prompt_comparisons import SqlResultBook, concluded
 from windlass.store.prompt_experiments import PromptExperiments
 
 
@@ -169,3 +171,37 @@ def test_errors_and_cancelled_runs_are_no_answers(store, trial):
     assert sum(arm.tally.errors for arm in found.arms) == 2
     assert sum(arm.tally.passes + arm.tally.fails for arm in found.arms) == 0
     assert found.comparisons[0].pairs == 0
+
+
+def comparison(old, new, wins):
+    return Comparison(old=Tally(old), new=Tally(new), only_new=wins)
+
+
+def test_what_counts_is_the_last_comparison_of_each_version_with_the_one_in_effect():
+    proven, not_enough = comparison(1, 2, 9), comparison(1, 2, 1)
+    assert earned([], 1) is None
+    assert earned([comparison(2, 3, 9)], 1) is None
+    assert earned([proven, comparison(1, 3, 0)], 1) == proven
+    assert earned([proven, not_enough], 1) == not_enough, "trying until one comes out well does not pay"
+    assert earned([not_enough, proven], 1) == proven
+    assert earned([proven, comparison(1, 3, 8)], 1).new.version_no == 3
+    assert earned([comparison(1, 3, 8), not_enough, proven], 1).new.version_no == 2
+
+
+def test_a_version_has_learnt_from_its_cases_and_those_of_its_ancestors(store):
+    store.ensure("p", "base")
+    found = store.add("p", "found", origin="optimiser")
+    edited = store.add("p", "edited", parent=found)
+    other = store.add("p", "other", parent=1)
+    for _ in range(2):
+        prompt_searches.remember(store.database, "p", [found], ["a", "b"])
+    prompt_searches.remember(store.database, "p", [edited], ["c"])
+    learnt = [
+        prompt_searches.learnt_from(store.database, "p", number) for number in (1, found, edited, other)
+    ]
+    assert learnt == [set(), {"a", "b"}, {"a", "b", "c"}, set()]
+    with pytest.raises(NotFound, match="no version 9"):
+        prompt_searches.learnt_from(store.database, "p", 9)
+    assert concluded(store.database, "p") == [], "a search is no comparison"
+    with store.database.reading() as connection:
+        assert of_prompt(connection, "p") == []

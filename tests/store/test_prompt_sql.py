@@ -83,7 +83,7 @@ def test_a_read_error_never_writes_version_1(tmp_path):
 
 @pytest.mark.xdist_group("postgresql")
 def test_the_database_goes_away_and_comes_back(caplog, monkeypatch):
-    monkeypatch.setattr("windlass.store.prompts.RETRY_AFTER", 0.0)
+    monkeypatch.setattr("windlass.store.prompt_reader.RETRY_AFTER", 0.0)
     try:
         manager = running_server()
         server = manager.__enter__()

@@ -255,6 +255,20 @@ def test_outcomes_are_credited_to_the_versions_a_run_used(prompts):
     assert one.interval[0] < 0.5 < one.interval[1]
 
 
+def test_runs_that_try_a_version_on_a_case_are_no_real_runs(prompts):
+    prompts.record_run("real", [usage("real", 1, cost_micro=7)], "pass")
+    prompts.record_run("trial", [usage("trial", 1, cost_micro=9, case_id="c")], "fail")
+    (stats,) = prompts.stats("p")
+    assert (stats.passes, stats.fails, stats.calls, stats.cost_per_success_micro) == (1, 0, 1, 7)
+    assert [each.outcome for each in prompts.usages("trial")] == ["fail"]
+
+
+def test_a_price_that_is_not_known_makes_the_cost_of_a_success_unknown(prompts):
+    prompts.record_run("r", [usage("r", 1, cost_micro=7), usage("r", 1, "s/model[1]")], "pass")
+    (stats,) = prompts.stats("p")
+    assert (stats.cost_micro, stats.unpriced, stats.cost_per_success_micro) == (7, 1, None)
+
+
 def test_a_decided_run_stays_decided_when_a_call_comes_late(prompts):
     prompts.record_usage(usage("a", 1))
     prompts.record_outcome("a", "pass")

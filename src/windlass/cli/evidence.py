@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import rich_click as click
 from rich.text import Text
 
-from windlass.cli.common import console, print_json, with_app
-from windlass.cli.prompts import who
+from windlass.cli.common import console, print_json
+from windlass.cli.prompts import who, with_prompts
 from windlass.cli.root import safe
 from windlass.cli.run import Usd
 from windlass.errors import InputError
@@ -69,12 +69,13 @@ def compare(
     """Run two versions of a prompt on the same cases, and say plainly which is better.
 
     A case is a coding task with its tests, or values for the prompt with what the reply must hold; see
-    docs/reference/prompts.md. Stopped in the middle, the same command goes on where it was.
+    docs/reference/prompts.md. Stopped in the middle, the same command goes on where it was. Cases that a version was found on
+    (see optimise) are left out.
 
     \b
     windlass prompts compare coding.repair --versions 1,2 --cases cases.jsonl --model openai:gpt-5-mini --budget 5
     """
-    from windlass.prompt.cases import cases_digest, load_cases
+    from windlass.prompt.cases import cases_digest, fingerprint, load_cases
     from windlass.prompt.compare import compare as run_compare
     from windlass.prompt.promotion import promote as promote_on
     from windlass.trials import Trials, check_cases
@@ -83,15 +84,28 @@ def compare(
     cases = load_cases(cases_file)
     check_cases(cases)
 
-    async def work(app: App) -> Compared:
+    async def work(app: App) -> tuple[Compared, int]:
         from windlass.store.prompt_comparisons import SqlResultBook
+        from windlass.store.prompt_searches import learnt_from
 
         options = {"model": model, "fast_model": None}
         app.check_models(options)
         store = app.prompts
         first = await asyncio.to_thread(store.get, name, old, retired=True)
         second = await asyncio.to_thread(store.get, name, new, retired=True)
-        context = f"{cases_digest(cases)} {model or app.settings.model}"
+        learnt = set[str]().union(
+            *[await asyncio.to_thread(learnt_from, app.database, name, number) for number in (old, new)]
+        )
+        fair = [case for case in cases if fingerprint(case) not in learnt]
+        left_out = len(cases) - len(fair)
+        if not fair:
+            raise InputError(
+                f"Every case in {cases_file} was used to find one of these versions; compare them on others, such as those that "
+                "windlass prompts optimise held out."
+            )
+        if left_out and not as_json:
+            click.echo(f"  {left_out} cases that one of the versions was found on are left out", err=True)
+        context = f"{cases_digest(fair)} {model or app.settings.model}"
 
         def progress(now: Comparison) -> None:
             if not as_json:
@@ -103,7 +117,7 @@ def compare(
         done = await run_compare(
             first,
             second,
-            cases,
+            fair,
             Trials(app, name, options, context).run_case,
             SqlResultBook(app.database, name, old, new, context=context),
             alpha=alpha,
@@ -115,9 +129,9 @@ def compare(
         )
         if promote_it and done.comparison.decision == "promote":
             await asyncio.to_thread(promote_on, store, name, done.comparison, actor=who(author))
-        return done
+        return done, left_out
 
-    done = with_app(work)
+    done, left_out = with_prompts(work)
     promoted = promote_it and done.comparison.decision == "promote"
     if as_json:
         print_json(
@@ -126,12 +140,17 @@ def compare(
                 "ran": done.ran,
                 "spent_micro": done.spent_micro,
                 "promoted": promoted,
+                "problem": done.problem,
+                "left_out": left_out,
                 **done.comparison.to_json(),
             }
         )
         return
     _show(done.comparison)
     out = console()
+    if done.problem is not None:
+        told = f"Cases that ended in an error count for nothing and are tried again by the same command ({safe(done.problem)})"
+        out.print(Text(told, style="yellow"), soft_wrap=True)
     if done.ended == "budget":
         out.print(Text("Stopped at the budget; the same command with a larger one goes on.", style="yellow"))
     if promoted:
@@ -199,7 +218,7 @@ def promote(name: str, auto: bool, author: str | None, as_json: bool) -> None:
     async def work(app: App) -> tuple[Resolved, Comparison]:
         return await asyncio.to_thread(_promote, app, name, who(author))
 
-    resolved, found = with_app(work)
+    resolved, found = with_prompts(work)
     if as_json:
         print_json(
             {
@@ -216,14 +235,12 @@ def promote(name: str, auto: bool, author: str | None, as_json: bool) -> None:
 
 
 def _promote(app: App, name: str, actor: str) -> tuple[Resolved, Comparison]:
-    from windlass.catalogue import introduce
     from windlass.errors import NotFound
     from windlass.prompt.promotion import earned
     from windlass.prompt.promotion import promote as promote_on
     from windlass.store.prompt_comparisons import concluded
     from windlass.store.prompt_experiments import PromptExperiments
 
-    introduce(app.prompts)
     now = app.prompts.effective(name).version_no
     assert now is not None
     experiments = PromptExperiments(app.database)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import rich_click as click
 from rich.text import Text
 
-from windlass.cli.common import console, print_json, with_app
+from windlass.cli.common import console, print_json
+from windlass.cli.prompts import with_prompts
 from windlass.cli.root import safe
 
 if TYPE_CHECKING:
@@ -109,10 +110,8 @@ def stop(name: str, as_json: bool) -> None:
 
 def _experiments(work: Callable[[PromptExperiments], T]) -> T:
     async def whole(app: App) -> T:
-        from windlass.catalogue import introduce
         from windlass.store.prompt_experiments import PromptExperiments
 
-        await asyncio.to_thread(introduce, app.prompts)
         return await asyncio.to_thread(work, PromptExperiments(app.database))
 
-    return with_app(whole)
+    return with_prompts(whole)

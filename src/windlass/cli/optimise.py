@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from windlass.cli.common import console, print_json, with_app
+from windlass.cli.common import console, print_json
+from windlass.cli.prompts import who, with_prompts
 from windlass.cli.run import Usd
 from windlass.errors import InputError
 
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--reflection-model", metavar="MODEL", help="Model that rewrites the prompt. [default: the same]"
 )
-@click.option("--budget", type=Usd(), metavar="USD", help="Stop before spending more than this on cases.")
+@click.option("--budget", type=Usd(), metavar="USD", help="Stop once this is spent.")
 @click.option(
     "--max-case-runs",
     type=click.IntRange(4, 100_000),
@@ -50,12 +53,12 @@ def optimise(
     """Search for better texts with GEPA (extra: optimise). Half of the cases are held out.
 
     What is found becomes versions that are not in effect; compare them on the held-out cases, which are written beside the
-    case file, to promote one.
+    case file, to promote one. The others do not count for them. Started again, it asks for no reply that it has.
 
     \b
     windlass prompts optimise coding.repair --cases cases.jsonl --reflection-model openai:gpt-5
     """
-    from windlass.prompt.cases import cases_digest, hold_out, load_cases
+    from windlass.prompt.cases import cases_digest, fingerprint, hold_out, load_cases
     from windlass.prompt.optimise import optimise as search
     from windlass.trials import Trials, check_cases
 
@@ -64,27 +67,29 @@ def optimise(
     learn, held = hold_out(cases)
 
     async def work(app: App) -> Optimised:
-        from windlass.llm.base import Message
+        from windlass.store.prompt_searches import remember
 
         options = {"model": model, "fast_model": None}
         app.check_models(options)
-        reflector = app.models_for({"model": reflection_model or model}).get("main")
-
-        async def reflect(prompt: str) -> str:
-            return (await reflector.request([Message("user", prompt)])).text
-
+        app.check_models({"model": reflection_model or model, "fast_model": None})
         context = f"{cases_digest(learn)} {model or app.settings.model}"
-        return await search(
+        trials = Trials(app, name, options, context)
+        found = await search(
             app.prompts,
             name,
             learn,
-            Trials(app, name, options, context).run_case,
-            reflect,
+            trials.run_case,
+            partial(trials.reflect, reflection_model or model),
             max_case_runs=max_case_runs,
             budget_micro=None if budget is None else int(budget * 1_000_000),
+            author=who(None),
         )
+        if found.candidates:
+            numbers = [candidate.version_no for candidate in found.candidates]
+            await asyncio.to_thread(remember, app.database, name, numbers, map(fingerprint, learn))
+        return found
 
-    found = with_app(work)
+    found = with_prompts(work)
     held_file = _write(cases_file.with_suffix(".held-out.jsonl"), held)
     if as_json:
         candidates = [
@@ -98,6 +103,7 @@ def optimise(
                 "candidates": candidates,
                 "texts_tried": found.texts_tried,
                 "case_runs": found.case_runs,
+                "spent_micro": found.spent_micro,
                 "held_out": str(held_file),
             }
         )

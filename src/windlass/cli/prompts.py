@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import rich_click as click
@@ -54,16 +54,21 @@ def prompts() -> None:
     """
 
 
-def with_store(work: Callable[[PromptStore], T]) -> T:
-    """Do ``work`` with the prompts of this installation, those among them that come with Windlass."""
+def with_prompts(work: Callable[[App], Awaitable[T]]) -> T:
+    """Do ``work`` with the process's parts, once every prompt that comes with Windlass is stored."""
 
     async def whole(app: App) -> T:
         from windlass.catalogue import introduce
 
         await asyncio.to_thread(introduce, app.prompts)
-        return await asyncio.to_thread(work, app.prompts)
+        return await work(app)
 
     return with_app(whole)
+
+
+def with_store(work: Callable[[PromptStore], T]) -> T:
+    """The same, for what needs nothing but the store."""
+    return with_prompts(lambda app: asyncio.to_thread(work, app.prompts))
 
 
 def who(author: str | None) -> str:

@@ -80,6 +80,12 @@ def hold_out(cases: Sequence[Case], *, share: float = 0.5, seed: int = 0) -> tup
     return ordered[held:], ordered[:held]
 
 
+def fingerprint(case: Case) -> str:
+    """A hash of what the case asks and wants, whatever its id."""
+    asked = {key: value for key, value in case.data.items() if key != "id"}
+    return sha256_hex(json.dumps(asked, sort_keys=True, default=str))
+
+
 def cases_digest(cases: Sequence[Case]) -> str:
     """A hash of the cases in their order: results belong to exactly these."""
     return sha256_hex(json.dumps([[case.id, dict(case.data)] for case in cases], sort_keys=True, default=str))

@@ -53,12 +53,16 @@ class MemoryBook:
 
 @dataclass(frozen=True)
 class Compared:
-    """What came of :func:`compare`: why it ended, and what this call (not an earlier one) spent."""
+    """What came of :func:`compare`: why it ended, and what this call (not an earlier one) spent.
+
+    ``problem`` is what the last case that ended in an error said; such cases are tried again next time.
+    """
 
     comparison: Comparison
     ended: Literal["decided", "all cases", "budget"]
     ran: int
     spent_micro: int
+    problem: str | None = None
 
 
 async def compare(
@@ -128,7 +132,7 @@ async def compare(
         await asyncio.gather(*running, return_exceptions=True)
     comparison = now()
     await asyncio.to_thread(book.conclude, comparison)
-    return Compared(comparison, ended, work.ran, work.spent)
+    return Compared(comparison, ended, work.ran, work.spent, work.problem)
 
 
 class _Work:
@@ -149,6 +153,7 @@ class _Work:
         self.budget = budget
         self.results = dict(results)
         self.spent = self.ran = 0
+        self.problem: str | None = None
 
     def missing(self, case: Case) -> list[VersionedPrompt]:
         return [version for version in self.versions if self._answer(case, version) is None]
@@ -176,6 +181,10 @@ class _Work:
             result = CaseResult("error", None, str(error))
         self.ran += 1
         self.spent += result.cost_micro or 0
+        if result.outcome == "error":
+            self.problem = (
+                f"case {case.id}, version {version.version_no}: {result.detail or 'it did not end'}"
+            )
         self.results[case.id, version.version_no] = result
         await asyncio.to_thread(self.book.record, case.id, version.version_no, result)
 

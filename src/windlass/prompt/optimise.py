@@ -20,8 +20,17 @@ from windlass.prompt.records import PromptStore
 _PART = "prompt"
 _T = TypeVar("_T")
 
+
+@dataclass(frozen=True)
+class Reflected:
+    """A model's answer to a reflection request, and what it cost: millionths of a USD, None with no known price."""
+
+    text: str
+    cost_micro: int | None = None
+
+
 #: Answers a reflection request; calls a model, real or scripted.
-Reflect = Callable[[str], Awaitable[str]]
+Reflect = Callable[[str], Awaitable[Reflected]]
 
 
 @dataclass(frozen=True)
@@ -61,9 +70,9 @@ async def optimise(
     """Search from the version in effect and add the best ``keep`` texts that beat it on ``cases``.
 
     Hold other cases back to compare them on. ``max_case_runs`` bounds the runs of ``run_case``, with at
-    most one round over the cases more; reflections are not counted. The search ends early when
-    ``budget_micro`` is spent or BudgetExceeded is raised. ConfigError when the extra is not installed,
-    InputError without enough cases.
+    most one round over the cases more. The search ends early when ``budget_micro`` is spent, on cases and reflections
+    together, or BudgetExceeded is raised. A text that a live version has already is not added again. ConfigError when the extra is not installed, InputError without
+    enough cases.
     """
     try:
         from gepa.api import optimize
@@ -93,25 +102,32 @@ async def optimise(
     if search.failure is not None:
         raise search.failure
     scores = list(result.val_aggregate_scores)
+    texts = [candidate[_PART] for candidate in result.candidates]
     better = [
         index
-        for index, candidate in enumerate(result.candidates)
-        if index and scores[index] > scores[0] and search.fits(candidate[_PART])
+        for index, text in enumerate(texts)
+        # A model may come up with the same text twice: the first has the shorter line of ancestors.
+        if texts.index(text) == index and scores[index] > scores[0] and search.fits(text)
     ]
     best = sorted(sorted(better, key=lambda index: (-scores[index], index))[:keep])
+    have = {v.content: v for v in reversed(await asyncio.to_thread(store.versions, name))}
     numbers: dict[int, int] = {0: base.version_no}
     found = []
     for index in best:  # parents come before their children
         parent = _nearest(result.parents, index, numbers)
-        numbers[index] = await asyncio.to_thread(
-            store.add,
-            name,
-            result.candidates[index][_PART],
-            note=f"GEPA: {scores[index]:.2f} against {scores[0]:.2f} on {len(cases) - half} cases",
-            author=author,
-            origin="optimiser",
-            parent=parent,
-        )
+        known = have.get(texts[index])
+        if known is not None:
+            numbers[index], parent = known.version_no, known.parent_version_no or parent
+        else:
+            numbers[index] = await asyncio.to_thread(
+                store.add,
+                name,
+                texts[index],
+                note=f"GEPA: {scores[index]:.2f} against {scores[0]:.2f} on {len(cases) - half} cases",
+                author=author,
+                origin="optimiser",
+                parent=parent,
+            )
         found.append(Candidate(numbers[index], parent, scores[index]))
     return Optimised(
         base.version_no, scores[0], found, len(result.candidates), search.case_runs, search.spent
@@ -205,7 +221,9 @@ class _Search:
 
     async def _reflected(self, prompt: str) -> str:
         try:
-            return await self._reflect(prompt)
+            found = await self._reflect(prompt)
+            self.spent += found.cost_micro or 0
+            return found.text
         except BudgetExceeded:
             self._over = True
             return ""

@@ -59,7 +59,7 @@ def of_prompt(connection: Connection, name: str, limit: int = 50) -> list[Compar
             table.decision,
             table.updated_at,
         )
-        .where(table.prompt_name == name)
+        .where(table.prompt_name == name, table.policy != "search")
         .order_by(table.updated_at.desc(), table.id.desc())
         .limit(limit)
     ).all()

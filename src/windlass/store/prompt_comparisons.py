@@ -151,6 +151,7 @@ def concluded(database: Database, name: str) -> list[Comparison]:
             .where(
                 PromptExperimentModel.prompt_name == name,
                 PromptExperimentModel.kind == "offline",
+                PromptExperimentModel.policy == "paired",
                 PromptExperimentModel.evidence.is_not(None),
             )
             .order_by(PromptExperimentModel.updated_at)

@@ -158,7 +158,10 @@ class PromptUsageModel(BaseModel):
 
 
 class PromptExperimentModel(BaseModel):
-    """A comparison of versions: offline on cases, or live on a share of the real runs."""
+    """A comparison of versions: offline on cases, or live on a share of the real runs.
+
+    With the policy ``search``: the cases that versions were found on (:mod:`windlass.store.prompt_searches`).
+    """
 
     __tablename__ = "prompt_experiments"
     __table_args__ = (

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from windlass.errors import InputError
 from windlass.prompt import rules
 from windlass.prompt.records import Origin
-from windlass.store import prompt_sql
+from windlass.store import prompt_retention, prompt_sql
 from windlass.store.base import BaseRepository, Database
 from windlass.store.prompt_models import PromptVersionModel
 
@@ -90,12 +90,12 @@ class PromptVersionRepository(BaseRepository[PromptVersionModel]):
         with self.database.writing() as connection:
             prompt_sql.get_prompt(connection, prompt_name, lock=True)
             prompt_sql.get_version(connection, prompt_name, version_no, retired=False)
-            if version_no in prompt_sql.protected_numbers(connection, prompt_name):
+            if version_no in prompt_retention.protected_numbers(connection, prompt_name):
                 raise InputError(
                     f"Version {version_no} of prompt {prompt_name!r} is in effect or in a running experiment: "
                     "put another one in effect, or stop the experiment, first."
                 )
-            prompt_sql.retire(connection, prompt_name, [version_no])
+            prompt_retention.retire(connection, prompt_name, [version_no])
             prompt_sql.touch(connection, prompt_name)
 
     def delete_oldest_version(self, prompt_name: str) -> int | None:
@@ -104,7 +104,7 @@ class PromptVersionRepository(BaseRepository[PromptVersionModel]):
         with self.database.writing() as connection:
             prompt_sql.get_prompt(connection, prompt_name, lock=True)
             live = prompt_sql.live_numbers(connection, prompt_name)
-            retired = prompt_sql.retire_surplus(connection, prompt_name, len(live) - 1)
+            retired = prompt_retention.retire_surplus(connection, prompt_name, len(live) - 1)
             return retired[0] if retired else None
 
     def create(self, **values: Any) -> PromptVersionModel:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Connection, Select, delete, exists, insert, literal, or_, select, update
+from sqlalchemy import Connection, Select, insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from windlass.errors import StoreError
@@ -16,14 +16,10 @@ from windlass.prompt import rules
 from windlass.prompt.records import Origin, Resolved, Source, Switch, SwitchKind, VersionInfo
 from windlass.store.base import Base, utc_now
 from windlass.store.prompt_models import (
-    PromptArmModel,
     PromptContentModel,
     PromptExperimentModel,
     PromptModel,
-    PromptPinModel,
-    PromptResultModel,
     PromptSwitchModel,
-    PromptUsageModel,
     PromptVersionModel,
 )
 
@@ -80,11 +76,25 @@ def keep_content(connection: Connection, *texts: str) -> list[str]:
     """Store each text once and give the hashes. NUL and lone surrogates, which no text column takes, are
     stored as U+2400 and '?'; the hash is that of the true text."""
     hashes = [sha256_hex(text) for text in texts]
+    now = utc_now()
     # In one order everywhere, so that two transactions cannot wait for each other.
-    for sha256, text in sorted(zip(hashes, texts, strict=True)):
-        storable = text.encode("utf-8", "replace").decode().replace("\0", "\u2400")
-        insert_new(connection, PromptContentModel, sha256=sha256, content=storable, created_at=utc_now())
+    rows = [
+        {
+            "sha256": sha256,
+            "content": text.encode("utf-8", "replace").decode().replace("\0", "\u2400"),
+            "created_at": now,
+        }
+        for sha256, text in sorted(dict(zip(hashes, texts, strict=True)).items())
+    ]
+    if rows:
+        connection.execute(_put_content(connection.dialect.name), rows)
     return hashes
+
+
+@cache
+def _put_content(dialect_name: str) -> Any:
+    dialect: Any = sqlite if dialect_name == "sqlite" else postgresql
+    return dialect.insert(PromptContentModel.__table__).on_conflict_do_nothing()
 
 
 _PROMPT_COLUMNS = (
@@ -293,38 +303,6 @@ def live_numbers(connection: Connection, name: str) -> list[int]:
     return list(connection.scalars(query.order_by(_Version.version_no)))
 
 
-def retire_surplus(connection: Connection, name: str, keep: int) -> list[int]:
-    """Retire the oldest idle versions of a locked prompt until ``keep`` are live; gives their numbers."""
-    protected = protected_numbers(connection, name)
-    numbers = rules.to_retire(live_numbers(connection, name), keep, protected)
-    if numbers:
-        retire(connection, name, numbers)
-        touch(connection, name)
-    return numbers
-
-
-def protected_numbers(connection: Connection, name: str) -> set[int]:
-    """The versions that may not be retired: in effect, or in a running experiment."""
-    mine = _Version.prompt_name == name
-    tried = (
-        select(_Version.version_no)
-        .join(PromptArmModel, PromptArmModel.prompt_version_id == _Version.id)
-        .join(PromptExperimentModel, PromptExperimentModel.id == PromptArmModel.experiment_id)
-        .where(mine, PromptExperimentModel.state == "running")
-    )
-    effective = select(_Version.version_no).where(mine, _Version.is_current_effective)
-    return {*connection.scalars(tried), *connection.scalars(effective)}
-
-
-def retire(connection: Connection, name: str, numbers: Iterable[int]) -> None:
-    """Take versions out of use; their texts stay."""
-    connection.execute(
-        update(_Version)
-        .where(_Version.prompt_name == name, _Version.version_no.in_(list(numbers)))
-        .values(archived_at=utc_now(), updated_at=utc_now())
-    )
-
-
 def switches(connection: Connection, name: str) -> list[Switch]:
     """The moves of the effective version, oldest first."""
     log = PromptSwitchModel
@@ -342,31 +320,3 @@ def switches(connection: Connection, name: str) -> list[Switch]:
         .order_by(log.revision)
     )
     return [Switch(name, *row) for row in rows]
-
-
-def purge(connection: Connection, retired_before: datetime) -> tuple[int, int]:
-    """Remove retired versions that nothing refers to, then texts nothing refers to; gives both counts."""
-    linked = [
-        exists().where(column == _Version.id)
-        for column in (
-            PromptUsageModel.prompt_version_id,
-            PromptPinModel.prompt_version_id,
-            PromptArmModel.prompt_version_id,
-            PromptResultModel.prompt_version_id,
-        )
-    ]
-    versions = connection.execute(
-        delete(_Version).where(_Version.archived_at < retired_before, ~or_(*linked))
-    ).rowcount
-    needed = [
-        exists().where(column == PromptContentModel.sha256)
-        for column in (
-            _Version.content_sha256,
-            PromptUsageModel.template_sha256,
-            PromptUsageModel.rendered_sha256,
-            PromptModel.default_sha256,
-            PromptModel.code_default_sha256,
-        )
-    ]
-    texts = connection.execute(delete(PromptContentModel).where(~or_(*needed))).rowcount
-    return versions, texts

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import aliased
 
-from windlass.errors import StoreError
 from windlass.ids import sha256_hex
 from windlass.prompt import rules
 from windlass.prompt.records import (
@@ -30,18 +23,13 @@ from windlass.prompt.records import (
     VersionStats,
 )
 from windlass.prompt.template import PromptTemplateVariable
-from windlass.store import prompt_experiments, prompt_sql, prompt_usages
+from windlass.store import prompt_retention, prompt_sql, prompt_usages
 from windlass.store.base import Database, utc_now
 from windlass.store.prompt_models import PromptContentModel, PromptModel, PromptVersionModel
+from windlass.store.prompt_reader import PromptReader
 from windlass.store.prompt_repository import PromptVersionRepository
 
 __all__ = ["PromptVersionModel", "PromptVersionRepository", "SqlPromptStore"]
-
-#: After a failed read, seconds during which the database is not asked again.
-RETRY_AFTER = 5.0
-#: A state of the database: which of our looks, and what SQLite said.
-_Moment = tuple[int, int]
-_PINS_REMEMBERED = 4096
 
 
 class SqlPromptStore:
@@ -54,13 +42,8 @@ class SqlPromptStore:
     def __init__(self, database: Database, *, keep_versions: int = rules.KEEP_VERSIONS) -> None:
         self.database = database
         self.keep_versions = keep_versions
-        self._watch = _Watch(database)
-        self._lock = threading.Lock()
-        self._remembered: dict[str, tuple[_Moment | None, prompt_sql.Effective]] = {}
+        self._reader = PromptReader(database)
         self._ensured: dict[str, tuple[str, dict[str, bool]]] = {}
-        self._pins: OrderedDict[tuple[str, str], Resolved] = OrderedDict()
-        self._outage: StoreError | None = None
-        self._ask_again_at = 0.0
 
     # -- reading what to use ------------------------------------------------------------------------
 
@@ -73,76 +56,12 @@ class SqlPromptStore:
         variables: Iterable[PromptTemplateVariable] | None = None,
     ) -> Resolved:
         """See :class:`PromptStore`. While the database is away it is asked every few seconds only."""
-        if run_id is not None and (pinned := self._pins.get((run_id, name))) is not None:
-            return pinned
-        try:
-            if self._outage is not None and time.monotonic() < self._ask_again_at:
-                raise self._outage
-            resolved = self._resolve(name, default, run_id, variables)
-            self._outage = None
-        except StoreError as error:
-            resolved = self._without_database(name, default, error)
-        if run_id is not None:
-            self._remember_pin(run_id, resolved)
-        return resolved
 
-    def _resolve(
-        self,
-        name: str,
-        default: str,
-        run_id: str | None,
-        variables: Iterable[PromptTemplateVariable] | None,
-    ) -> Resolved:
-        if default.strip():
-            self.ensure(name, default, variables=variables)
-        # Before the row is read: a change in between is then noticed next time instead of never.
-        version = self._watch.data_version()
-        seen, effective = self._remembered.get(name, (None, None))
-        if effective is not None and version is not None and version == seen:
-            return self._for_run(effective, effective.resolved("cache"), run_id)
-        with self.database.reading() as connection:
-            if effective is not None and self._revision(connection, name) == effective.prompt.revision:
-                source: Any = "cache"
-            else:
-                effective, source = prompt_sql.find_effective(connection, name), "db"
-        if effective is None:
-            return Resolved(name, None, default, "default", sha256_hex(default), 0)
-        self._remembered[name] = (version, effective)
-        return self._for_run(effective, effective.resolved(source), run_id)
+        def ensure() -> None:
+            if default.strip():
+                self.ensure(name, default, variables=variables)
 
-    @staticmethod
-    def _revision(connection: Connection, name: str) -> int | None:
-        query = select(PromptModel.revision).where(PromptModel.prompt_name == name)
-        return connection.scalars(query).one_or_none()
-
-    def _for_run(self, effective: prompt_sql.Effective, resolved: Resolved, run_id: str | None) -> Resolved:
-        if run_id is None:
-            return resolved
-        with self.database.reading() as connection:
-            pinned = prompt_experiments.pinned(connection, run_id, effective.prompt.name)
-        if pinned is None:
-            with self.database.writing() as connection:
-                pinned = prompt_experiments.pin(connection, run_id, effective.prompt.name)
-        if pinned.version_no == resolved.version_no:
-            return resolved
-        return pinned
-
-    def _without_database(self, name: str, default: str, error: StoreError) -> Resolved:
-        if self._outage is None:
-            rules.log.warning("Prompts are used as last seen, or as in the code: %s", error)
-        if self._outage is None or time.monotonic() >= self._ask_again_at:
-            self._outage, self._ask_again_at = error, time.monotonic() + RETRY_AFTER
-        _, effective = self._remembered.get(name, (None, None))
-        if effective is not None:
-            return effective.resolved("stale")
-        return Resolved(name, None, default, "default", sha256_hex(default), 0)
-
-    def _remember_pin(self, run_id: str, resolved: Resolved) -> None:
-        source = "cache" if resolved.source == "db" else resolved.source
-        with self._lock:
-            self._pins[run_id, resolved.name] = replace(resolved, source=source)
-            if len(self._pins) > _PINS_REMEMBERED:
-                self._pins.popitem(last=False)
+        return self._reader.resolve(name, default, run_id, ensure)
 
     def effective(self, name: str) -> Resolved:
         """See :class:`PromptStore`."""
@@ -227,7 +146,7 @@ class SqlPromptStore:
                 author=author,
                 model_hint=model_hint,
             )
-            prompt_sql.retire_surplus(connection, name, self.keep_versions)
+            prompt_retention.retire_surplus(connection, name, self.keep_versions)
             return number
 
     def check(self, name: str, prompt: str) -> None:
@@ -305,7 +224,7 @@ class SqlPromptStore:
                 note="default changed in the code",
             )
             prompt_sql.touch(connection, name, default_sha256=row.code_default_sha256)
-            prompt_sql.retire_surplus(connection, name, self.keep_versions)
+            prompt_retention.retire_surplus(connection, name, self.keep_versions)
             return number
 
     def gc(self, *, retired_before: datetime | None = None) -> tuple[int, int]:
@@ -314,7 +233,7 @@ class SqlPromptStore:
         Gives how many of each. Numbers of removed versions are not given again.
         """
         with self.database.writing() as connection:
-            return prompt_sql.purge(connection, retired_before or utc_now())
+            return prompt_retention.purge(connection, retired_before or utc_now())
 
     # -- looking ------------------------------------------------------------------------------------
 
@@ -409,41 +328,4 @@ class SqlPromptStore:
 
     def close(self) -> None:
         """Give up the connection kept for watching; the database itself stays open."""
-        self._watch.close()
-
-
-class _Watch:
-    """Tells cheaply (some 10 µs) whether anybody wrote to a SQLite file since the last look."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._opened = 0
-
-    def data_version(self) -> _Moment | None:
-        """A value that changes with every commit by anybody; None where that cannot be told."""
-        file = self._database.file
-        if file is None:
-            return None
-        self._database.check_in_place()
-        try:
-            with self._lock:
-                if self._connection is None:
-                    self._connection = sqlite3.connect(
-                        f"file:{quote(str(file))}?mode=rw", uri=True, check_same_thread=False
-                    )
-                    # Each connection counts for itself: numbers of two cannot be compared.
-                    self._opened += 1
-                return self._opened, self._connection.execute("PRAGMA data_version").fetchone()[0]
-        except sqlite3.Error:
-            # The ordinary read that follows says what is wrong.
-            self.close()
-            return None
-
-    def close(self) -> None:
-        """Close the connection; the next look opens one again."""
-        with self._lock:
-            connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._reader.close()
