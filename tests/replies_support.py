@@ -66,6 +66,22 @@ CASES: list[tuple[Any, ...]] = [
     ),
     ("talk/closing-line-of-a-page", "# Title\n\nText.\n\nLet me know if anything should change.\n", ["README.md"], {}, R({"no_file", "ambiguous"})),
     ("talk/closing-question-of-a-page", "# Title\n\nText.\n\nWould you like a section on tests?\n", ["README.md"], {}, R({"no_file", "ambiguous"})),
+    # thinking tags as the text of files
+    ("think/tag-in-a-patch", "`a.py`:\n\n" + fence(ADD) + "\n*** Begin Patch\n*** Add File: b.py\n+X = 1\n+</think>\n*** End Patch\n", None, {}, {"a.py": ADD, "b.py": "X = 1\n</think>\n"}),
+    ("think/tag-in-a-tag", '<file path="a.txt">\nx\n</think>\ny\n</file>\n', None, {}, {"a.txt": "x\n</think>\ny\n"}),
+    ("think/tag-in-an-edit", "area.py\n" + edit("    return math.pi * r * r\n", "    return 1\n</think>\n"), None, KNOWN, {"area.py": "import math\n\n\ndef area(r):\n    return 1\n</think>\n"}),
+    ("think/draft-of-a-tag", '<file path="a.py">\ndraft\n</think>\n<file path="a.py">\nx = 1\n</file>\n', None, {}, {"a.py": "x = 1\n"}),
+    ("think/draft-of-a-patch", "*** Begin Patch\n*** Add File: a.py\n+draft\n</think>\n*** Begin Patch\n*** Add File: a.py\n+X = 1\n*** End Patch\n", None, {}, {"a.py": "X = 1\n"}),
+    ("think/several-on-a-line", "<think>a</think><think>b</think>X = 1\n", A, {}, {"area.py": "X = 1\n"}),
+    # layout between the files of a patch
+    ("patch/blank-line-between-files", "*** Begin Patch\n*** Add File: a.py\n+x\n\n*** Add File: b.py\n+y\n+\n*** End Patch\n", None, {}, {"a.py": "x\n", "b.py": "y\n\n"}),
+    ("patch/blank-line-inside-a-file", "*** Begin Patch\n*** Add File: a.py\n+x\n\n+y\n*** End Patch\n", None, {}, {"a.py": "x\n\ny\n"}),
+    ("paths/windows-name-above-source", "from area import area\nsrc\\area.py\n" + fence(ADD), ["src/area.py"], {}, ({"src/area.py": ADD}, R({"ambiguous"}))),
+    # JSON asked for, and JSON that ends too early
+    ("cut/bare-json-stop", '{"a": [1, 2,\n', ["a.json"], {}, R({"truncated"})),
+    ("cut/bare-json-in-a-string", '{"a": "xy\n', ["a.json"], {}, R({"truncated"})),
+    ("json/trailing-comma", '{\n  "a": 1,\n}\n', ["tsconfig.json"], {}, {"tsconfig.json": '{\n  "a": 1,\n}\n'}),
+    ("json/six-thousand-lines", "".join(f'{{"path": "f{n}.py", "content": "x"}}\n' for n in range(6000)), None, {}, {f"f{n}.py": "x" for n in range(6000)}),
     # one file, two opposite wishes
     ("conflict/deleted-and-edited", "*** Begin Patch\n*** Delete File: area.py\n*** End Patch\n\narea.py\n" + E1, None, KNOWN, R({"conflict"})),
     ("conflict/deleted-and-written", "*** Begin Patch\n*** Delete File: area.py\n*** Add File: area.py\n+X = 1\n*** End Patch\n", None, KNOWN, R({"conflict"})),

@@ -43,7 +43,6 @@ _ENVELOPE_WORDS = re.compile(
     r'["\'](?:files|path|file_?path|filePath|file_?name|content|contents|file_text|arguments|edits)["\']\s*:'
 )
 _DEEPEST = 8
-_MOST_FILES = 5000
 
 
 class _Pairs(dict[str, Any]):
@@ -95,15 +94,13 @@ def decode_json(text: str) -> Decoded | None:
                 start,
                 position,
                 failed=True,
-                at_end=error.pos >= len(text.rstrip()) - 1 or "Unterminated" in error.msg,
+                at_end=error.pos >= len(text.rstrip()) or "Unterminated" in error.msg,
             )
         except (RecursionError, ValueError):
             return Decoded([], start, position, failed=True)
         values.append(value)
         behind = _BEHIND.match(text, end)
         position = behind.end() if behind else end
-        if len(values) > _MOST_FILES:
-            break
     return Decoded(values, start, position)
 
 

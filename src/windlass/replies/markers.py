@@ -80,3 +80,10 @@ def tag_path(opened: re.Match[str]) -> str | None:
     """The path attribute of an opening tag."""
     found = _PATH_ATTRIBUTE.search(opened.group(2))
     return found.group(1)[1:-1] if found else None
+
+
+def opens_a_structure(line: str) -> bool:
+    """True for a line with which a fence, an edit, a patch or a file tag may begin."""
+    if line.lstrip(" \t>")[:3] in ("```", "~~~") or line.rstrip() == PATCH_OPEN:
+        return True
+    return bool(TAG_OPEN.match(line) or (len(line) <= 400 and SEARCH_OPEN.match(line)))

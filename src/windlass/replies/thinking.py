@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import re
+
+from windlass.replies.markers import opens_a_structure
+from windlass.replies.scan import scan
 
 _OPEN = re.compile(r"[ \t]*(?:<(think|thinking|thought|reasoning)>|(\[THINK\])|(◁think▷))", re.IGNORECASE)
 _ANY_CLOSE = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷", re.IGNORECASE)
@@ -71,6 +75,7 @@ def _drop_before_orphan(text: str) -> str:
     fence: tuple[str, int] | None = None
     lines = text.split("\n")
     cut: tuple[int, int] | None = None
+    framed: _Framed | None = None
     for number, line in enumerate(lines):
         mark = _FENCE.match(line)
         if mark:
@@ -82,12 +87,34 @@ def _drop_before_orphan(text: str) -> str:
             elif depth:
                 depth -= 1
             elif _is_orphan(lines, number, tag, fence):
-                cut = (number, tag.end())
-                fence = None
+                framed = framed or _Framed(text)
+                if not framed.holds(number):
+                    cut = (number, tag.end())
+                    fence = None
     if cut is None:
         return text
     number, end = cut
     return "\n".join([lines[number][end:], *lines[number + 1 :]])
+
+
+class _Framed:
+    """Which lines of a text lie inside an edit, a patch or a tag that is closed before another one opens."""
+
+    def __init__(self, text: str) -> None:
+        found = scan(text)
+        self._items = found.items
+        self._starts = [item.start for item in found.items]
+        self._openings = [number for number, line in enumerate(found.lines) if opens_a_structure(line)]
+
+    def holds(self, number: int) -> bool:
+        at = bisect.bisect_right(self._starts, number) - 1
+        if at < 0:
+            return False
+        item = self._items[at]
+        if item.kind == "fence" or not item.closed or item.end < number:
+            return False
+        following = bisect.bisect_right(self._openings, number)
+        return following == len(self._openings) or self._openings[following] > item.end
 
 
 def _is_orphan(lines: list[str], number: int, closed: re.Match[str], fence: tuple[str, int] | None) -> bool:

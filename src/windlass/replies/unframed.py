@@ -68,7 +68,7 @@ def _names_its_blocks(found: Scan, targets: Targets) -> bool:
 def _bare_json(text: str, path: str, targets: Targets, *, cut: bool) -> Whole | None:
     decoded = decode_json(text)
     if decoded is None or decoded.failed:
-        if cut:
+        if cut or (decoded is not None and decoded.at_end):
             raise refusal("truncated", f"The reply ends inside {path}.", path=path)
         return None
     if text[decoded.end :].strip():
