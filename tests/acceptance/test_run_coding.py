@@ -184,6 +184,65 @@ def test_a_repair_cannot_change_the_tests(cli: Cli, model: Steps, reply: str) ->
     assert (cli.cwd / "w" / "slug.py").read_text() == WRONG_SLUG
 
 
+#: Makes every test pass, whatever the program does.
+CHEAT = "import pytest\n\n\n@pytest.hookimpl\ndef pytest_pyfunc_call(pyfuncitem):\n    return True\n"
+
+
+def test_a_model_cannot_steer_how_given_tests_run(cli: Cli, model: Steps, server: OpenAIServer) -> None:
+    (cli.cwd / "w").mkdir()
+    (cli.cwd / "w" / "test_slug.py").write_text(SLUG_TEST)
+    model.given["design_step"] = [
+        '{"files": [{"path": "slug.py"}, {"path": "conftest.py", "purpose": "fixtures"}], "tests": []}',
+        '{"files": [{"path": "slug.py"}, {"path": "pyproject.toml"}], "tests": []}',
+    ]
+    model.given["implementation_step[slug.py]"] = f"slug.py\n```python\n{WRONG_SLUG}```\n"
+    model.given["implementation_step[pyproject.toml]"] = [
+        '```toml\n[tool.pytest.ini_options]\npython_functions = "nothing"\n```\n',
+        '```toml\n[project]\nname = "slug"\n```\n',
+    ]
+    done = cli(
+        "run",
+        "coding",
+        "A slug",
+        "--workspace",
+        "w",
+        "--tests",
+        "test_slug.py",
+        "--max-repairs",
+        "0",
+        "--yes",
+        "--json",
+    )
+    assert done.code == 1
+    assert (done.object["tests"]["passed"], done.object["tests"]["failed"]) == (0, 1)
+    assert sorted(file.name for file in (cli.cwd / "w").iterdir()) == [
+        "pyproject.toml",
+        "slug.py",
+        "test_slug.py",
+    ]
+    assert "pytest" not in (cli.cwd / "w" / "pyproject.toml").read_text()
+    corrections = [
+        r.request.text for r in server.records if "decides how the given tests run" in r.request.text
+    ]
+    assert len(corrections) == 2
+    assert "conftest.py may not be written" in corrections[0]
+    assert "The part of pyproject.toml for pytest (tool.pytest) may not be changed" in corrections[1]
+
+
+def test_a_conftest_that_the_person_names_may_be_written(cli: Cli, model: Steps) -> None:
+    (cli.cwd / "w").mkdir()
+    (cli.cwd / "w" / "test_slug.py").write_text(SLUG_TEST)
+    (cli.cwd / "w" / "conftest.py").write_text("")
+    model.given["design_step"] = '{"files": [{"path": "conftest.py"}], "tests": []}'
+    model.given["implementation_step[conftest.py]"] = f"```python\n{CHEAT}```\n"
+    done = cli(
+        "run", "coding", "A slug", "--workspace", "w", "--tests", "test_slug.py", "--file", "conftest.py", "--yes",
+        "--json",
+    )  # fmt: skip
+    assert [file["path"] for file in done.object["files"]] == ["conftest.py"]
+    assert (cli.cwd / "w" / "conftest.py").read_text() == CHEAT
+
+
 def test_files_from_outside_are_brought_in(cli: Cli, server: OpenAIServer) -> None:
     (cli.cwd / "w").mkdir()
     elsewhere = cli.cwd / "elsewhere"

@@ -17,6 +17,7 @@ from windlass.steps.context import (
     plan_text,
     project_values,
 )
+from windlass.steps.guard import steering
 from windlass.steps.requirement import describe_project
 from windlass.typed import read_json
 from windlass.workspace import check_path
@@ -119,6 +120,9 @@ def check_design(design: Design, state: CodingState) -> Design:
             continue
         if bounds and path not in bounds:
             raise ValueError(f"{path} may not be written; only {', '.join(sorted(bounds))}.")
+        reason = steering(path, state.options)
+        if reason is not None:
+            raise ValueError(f"{reason} Leave it out of the plan.")
         if path in files:
             raise ValueError(f"{path} is listed twice; list every file once.")
         depends = [_clean(d) for d in file.depends_on]

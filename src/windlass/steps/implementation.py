@@ -17,6 +17,7 @@ from windlass.steps.context import (
     show_files,
 )
 from windlass.steps.design import waves
+from windlass.steps.guard import refuse_steering
 from windlass.steps.requirement import describe_project
 
 IMPLEMENTATION_PROMPT = (
@@ -92,12 +93,14 @@ class ImplementationStep(BaseStep):
                     purpose=file.purpose or "what the requirement asks of it",
                     present="(it does not exist yet)" if before is None else show_files({path: before}),
                 )
-                texts = await branch.ask_files(
-                    prompt,
-                    asked_for=[path],
-                    known_files={} if before is None else {path: before},
-                    what=f"content for {path}",
-                )
+                known = {} if before is None else {path: before}
+
+                def read(text: str) -> dict[str, str | None]:
+                    texts = parse_reply(text, asked_for=[path], known_files=known)
+                    refuse_steering(texts, known, state.options)
+                    return texts
+
+                texts = await branch.ask_for(prompt, read, what=f"content for {path}")
                 if texts.get(path, "") is None:
                     raise ReplyError(
                         "delete_not_allowed",

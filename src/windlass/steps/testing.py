@@ -9,6 +9,7 @@ from windlass.prompt import PromptTemplate, PromptTemplateVariable, VariableSour
 from windlass.replies import parse_reply
 from windlass.step import BaseStep, StepContext
 from windlass.steps.context import FILE_FORMAT, CodingState, show_files
+from windlass.steps.guard import refuse_steering
 from windlass.testrun import TestReport
 
 REPAIR_PROMPT = """\
@@ -109,7 +110,13 @@ class RepairStep(BaseStep):
             files=show_files(files),
             failure=describe_failure(state.report),
         )
-        texts = await ctx.ask_for(prompt, lambda text: read_repair(text, state.targets, files), what="repair")
+
+        def read(text: str) -> dict[str, str | None]:
+            changed = read_repair(text, state.targets, files)
+            refuse_steering(changed, files, state.options)
+            return changed
+
+        texts = await ctx.ask_for(prompt, read, what="repair")
         await ctx.write(texts)
         return "Changed " + ", ".join(sorted(texts)) if texts else "Changed nothing."
 
