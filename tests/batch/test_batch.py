@@ -199,7 +199,7 @@ def test_killed_at_half_and_resumed(cli: Cli, server: OpenAIServer, tmp_path: Pa
 
 
 def test_stopped_once_running_calls_finish(cli: Cli, server: OpenAIServer, tmp_path: Path) -> None:
-    server.handler = chat(5.0)  # long enough for the signal to be heard on any machine
+    server.handler = chat(3.0)  # long enough for the signal to be heard on any machine
     write_items(tmp_path, 8)
     going = cli.start("batch", "items.jsonl", "--workflow", "chat", "--out", "out", "--concurrency", "2")
     assert server.wait_for("open", number=2, timeout=200)
