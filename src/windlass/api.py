@@ -31,6 +31,7 @@ from windlass.inputs import given_files, workspace_folder
 from windlass.llm.base import BaseLLMIntegration
 from windlass.report import run_report
 from windlass.settings import Settings, load_settings
+from windlass.wiring import stored_names
 from windlass.workflows.adapter import workflow_named
 
 #: A model by name, or one that is at hand.
@@ -164,8 +165,10 @@ def arun(
                 raise InputError(f"No option is called {name!r}; known: {', '.join(sorted(_KNOWN))}.")
         named, given = _models(main=model, fast=fast_model, judge=judge_model)
         root, _ = workspace_folder(str(workspace or Path.cwd()), message)
-        wanted = _files(key, root, files, references)
-        app = App(settings or load_settings(), given)
+        known = settings or load_settings()
+        stored = await stored_names(known, root) if files or references else ()
+        wanted = _files(key, root, files, references, stored)
+        app = App(known, given)
         try:
             record = await app.create_run(
                 key,
@@ -263,10 +266,18 @@ def _models(**roles: Model | None) -> tuple[dict[str, str], dict[str, BaseLLMInt
 
 
 def _files(
-    workflow: str, root: str, files: Iterable[str | Path], references: Iterable[str | Path]
+    workflow: str,
+    root: str,
+    files: Iterable[str | Path],
+    references: Iterable[str | Path],
+    stored: Sequence[str],
 ) -> dict[str, Any]:
-    found = given_files([str(name) for name in files], root, must_exist=workflow != "coding", what="file")
-    read = given_files([str(name) for name in references], root, must_exist=True, what="reference")
+    found = given_files(
+        [str(name) for name in files], root, must_exist=workflow != "coding", what="file", stored=stored
+    )
+    read = given_files(
+        [str(name) for name in references], root, must_exist=True, what="reference", stored=stored
+    )
     if workflow == "coding":
         return {"files": found.names, "imports": found.imports}
     if found.imports and workflow in ("auto", "write-tests"):

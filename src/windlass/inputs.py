@@ -99,15 +99,22 @@ def workspace_folder(given: str | None, title: str) -> tuple[str, bool]:
     return str(folder.resolve()), False
 
 
-def given_files(patterns: Iterable[str], workspace: str, *, must_exist: bool, what: str) -> GivenFiles:
+def given_files(
+    patterns: Iterable[str], workspace: str, *, must_exist: bool, what: str, stored: Sequence[str] = ()
+) -> GivenFiles:
     """Names in the workspace for what was given: paths, folders of tests, or patterns.
 
     A path is looked for in the workspace first, then from the current folder; a file outside the workspace is
-    brought in under its own name.
+    brought in under its own name. ``stored`` = the names in a workspace that is no folder (an object store).
     """
     root = None if "://" in workspace else Path(workspace)
     found = GivenFiles()
     for pattern in patterns:
+        if root is None:
+            names = _in_store(pattern, stored, workspace, must_exist=must_exist, what=what)
+            found.names += [name for name in names if name not in found.names]
+            if names:
+                continue
         for path in _expand(pattern, root, what):
             name, text = _place(path, root, must_exist=must_exist, what=what)
             if text is not None:
@@ -117,6 +124,55 @@ def given_files(patterns: Iterable[str], workspace: str, *, must_exist: bool, wh
             if name not in found.names:
                 found.names.append(name)
     return found
+
+
+def _in_store(
+    pattern: str, stored: Sequence[str], workspace: str, *, must_exist: bool, what: str
+) -> Sequence[str]:
+    """The names in an object store that a pattern means; none where it means a file of this computer."""
+    name = pattern.strip().removeprefix("./").rstrip("/")
+    if name in stored:
+        return [name]
+    below = [path for path in stored if name and path.startswith(f"{name}/")]
+    if below and what == "tests":
+        below = [path for path in below if re.fullmatch(r"(?:.*/)?(?:test_[^/]*|[^/]*_test)\.py", path)]
+        if not below:
+            raise InputError(f"The folder {pattern} in {workspace} holds no test_*.py or *_test.py file.")
+        return below
+    if below:
+        raise InputError(
+            f"{pattern} is a folder in {workspace}; name files with --{what}, or '{pattern}/*.py'."
+        )
+    if any(c in name for c in "*?["):
+        fitting = _pattern(name)
+        hits = [path for path in stored if fitting.fullmatch(path)]
+        if hits or glob.glob(pattern, recursive=True):  # noqa: PTH207
+            return hits
+        raise InputError(f"No file in {workspace} or here matches {pattern!r} (given with --{what}).")
+    if name and not Path(pattern).exists():
+        if must_exist:
+            raise InputError(f"There is no file {pattern} in {workspace}, nor here (given with --{what}).")
+        return [_checked(name, what)]
+    return []
+
+
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """A pattern of the shell, where ``*`` stays within a folder and ``**/`` goes through any number of them."""
+    parts = re.split(r"(\*\*/|\*+|\?|\[!?[^\]]+\])", pattern)
+    meant = {"**/": "(?:.*/)?", "?": "[^/]"}
+    return re.compile(
+        "".join(
+            meant.get(part)
+            or (
+                "[^/]*"
+                if part[:1] == "*"
+                else part.replace("[!", "[^", 1)
+                if part[:1] == "["
+                else re.escape(part)
+            )
+            for part in parts
+        )
+    )
 
 
 def _expand(pattern: str, root: Path | None, what: str) -> Sequence[Path]:

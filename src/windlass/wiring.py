@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -64,16 +64,28 @@ def budget(
     return Budget(limit, allow_unknown_price=allow, spent=spent, ledger=shared)
 
 
+async def stored_names(settings: Settings, address: str) -> Sequence[str]:
+    """The names in a workspace that is no folder; none for a folder, which everyone can look into."""
+    if "://" not in address:
+        return ()
+    return await (await _place(settings, address, create=False, write=False)).list(limit=100_000)
+
+
 async def workspace(settings: Settings, record: RunRecord, *, write: bool = True) -> Workspace:
     """The files of a run; made when the run wants a new folder. Raises WorkspaceError when they cannot be worked on."""
+    new = write and bool(record.options.get("new_folder"))
+    return await _place(settings, record.workspace, create=new, write=write)
+
+
+async def _place(settings: Settings, address: str, *, create: bool, write: bool) -> Workspace:
     s3 = {
         key: value
         for key, value in (("endpoint", settings.s3.endpoint), ("region", settings.s3.region))
         if value
     }
     return await open_workspace(
-        WorkspaceSetting(record.workspace),
-        create=write and bool(record.options.get("new_folder")),
+        WorkspaceSetting(address),
+        create=create,
         write=write,
         options=s3,
         environ=settings.environment,

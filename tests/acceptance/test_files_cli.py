@@ -384,6 +384,26 @@ def test_in_an_object_store(cli: Cli, bucket: dict[str, bytes], model: Steps) ->
     assert objects(bucket) == after | {"a/slug.py": b"mine\n"}
 
 
+def test_files_and_tests_that_only_the_object_store_has(cli: Cli, bucket: dict[str, bytes]) -> None:
+    before = objects(bucket)
+    bucket.put_object(Bucket="code", Key="a/tests/test_more.py", Body=SLUG_TEST.encode())  # type: ignore[attr-defined]
+    run = ("run", "coding", "A slug", "--workspace", "s3://code/a", "--yes", "--json")
+    done = cli(*run, "--tests", "test_slug.py", "--tests", "tests", "--file", "sl*.py")
+    assert done.code == 0, done
+    assert (done.object["tests"]["passed"], done.object["files"][0]["path"]) == (2, "slug.py")
+    assert objects(bucket) == before | {
+        "a/slug.py": SLUG.encode(), "a/tests/test_more.py": SLUG_TEST.encode()
+    }  # fmt: skip
+    for wrong, said in (
+        ("test_nope.py", "There is no file test_nope.py in s3://code/a, nor here (given with --tests)."),
+        ("deep/**/*.py", "No file in s3://code/a or here matches 'deep/**/*.py' (given with --tests)."),
+        ("../test_slug.py", "There is no file ../test_slug.py in s3://code/a"),
+    ):
+        refused = cli(*run, "--tests", wrong)
+        assert refused.code == 2
+        assert said in " ".join(refused.err.split())
+
+
 def test_two_runs_on_one_prefix_cannot_overwrite_each_other(
     cli: Cli, bucket: dict[str, bytes], model: Steps
 ) -> None:

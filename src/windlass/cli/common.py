@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from windlass.app import App
 
 T = TypeVar("T")
+
+
+def stored_names(workspace: str, *given: Sequence[str]) -> Sequence[str]:
+    """The names in an object store, where files of it are named (``given``); none for a folder."""
+    if "://" not in workspace or not any(given):
+        return ()
+    from windlass import wiring
+    from windlass.settings import load_settings
+
+    return asyncio.run(wiring.stored_names(load_settings(), workspace))
 
 
 def with_app(work: Callable[[App], Awaitable[T]]) -> T:

@@ -164,6 +164,7 @@ def _start(workflow: str, message: str, given: dict[str, Any], outline: Outline)
     import shlex
     from pathlib import Path
 
+    from windlass.cli.common import stored_names
     from windlass.cli.session import Output, start_run
     from windlass.errors import InputError
     from windlass.inputs import given_files, read_requirement, workspace_folder
@@ -172,8 +173,9 @@ def _start(workflow: str, message: str, given: dict[str, Any], outline: Outline)
     workflow = _tagged(workflow, tags)
     text = read_requirement(message, "message")
     workspace, _ = workspace_folder(given["workspace"] or str(Path.cwd()), text)
-    files = given_files(given["files"], workspace, must_exist=True, what="file")
-    references = given_files(given["references"], workspace, must_exist=True, what="reference")
+    stored = stored_names(workspace, given["files"], given["references"])
+    files = given_files(given["files"], workspace, must_exist=True, what="file", stored=stored)
+    references = given_files(given["references"], workspace, must_exist=True, what="reference", stored=stored)
     if files.imports and workflow in ("auto", "write-tests"):
         name = next(iter(files.imports))
         raise InputError(f"{name} is outside the workspace {workspace}; name its folder with --workspace.")

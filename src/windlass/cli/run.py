@@ -137,13 +137,15 @@ def coding(requirement: str, **given: Any) -> None:
     """
     import shlex
 
+    from windlass.cli.common import stored_names
     from windlass.cli.session import Output, start_run
     from windlass.inputs import given_files, read_requirement, workspace_folder
 
     text = read_requirement(requirement)
     workspace, new_folder = workspace_folder(given["workspace"], text)
-    files = given_files(given["files"], workspace, must_exist=False, what="file")
-    tests = given_files(given["tests"], workspace, must_exist=True, what="tests")
+    stored = stored_names(workspace, given["files"], given["tests"])
+    files = given_files(given["files"], workspace, must_exist=False, what="file", stored=stored)
+    tests = given_files(given["tests"], workspace, must_exist=True, what="tests", stored=stored)
     targets = [name for name in files.names if name not in tests.names]
     command = given["test_command"]
     options = {
