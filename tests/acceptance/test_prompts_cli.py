@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.cli import SLUG_TEST, Cli, Steps
+from tests.acceptance.cli import GOOD, Cli, Steps
 from windlass.testing.server import Answer, OpenAIServer, Request
 
 NAME = "coding.summary"
@@ -29,10 +31,15 @@ def values_cases(path: Path, count: int) -> Path:
     return path
 
 
+def task_number(request: Request) -> int:
+    """Which of these cases it is."""
+    return int(request.text.partition("task ")[2].split()[0])
+
+
 def half_right(request: Request) -> Answer:
     """The better prompt gets every case right, any other every second one."""
-    number = int(request.text.partition("task ")[2].split()[0])
-    return Answer("right" if "MARVELLOUS" in request.text or number % 2 else "wrong")
+    right = "MARVELLOUS" in request.text or task_number(request) % 2
+    return Answer("right" if right else "wrong")
 
 
 @pytest.fixture
@@ -79,64 +86,70 @@ def test_an_equal_version_is_not_promoted_and_a_second_look_costs_nothing(
     assert next(r["effective"] for r in rows if r["name"] == NAME) == 1
 
 
-def test_a_coding_case_is_judged_by_its_tests(cli: Cli, tmp_path: Path, model: Steps) -> None:
-    wrong = "slug.py\n```python\ndef slugify(text):\n    return text\n```\n"
-    right = 'slug.py\n```python\ndef slugify(text):\n    return "-".join(text.lower().split())\n```\n'
-    model.given["implementation_step[slug.py]"] = lambda r: right if "MARVELLOUS" in r.text else wrong
-    text = json.loads(cli("prompts", "show", "coding.implementation", "--json").out)["text"]
-    assert cli("prompts", "add", "coding.implementation", "MARVELLOUS\n" + text).code == 0
-    case = {"requirement": "slugify", "targets": ["slug.py"], "tests": {"test_slug.py": SLUG_TEST}}
-    (tmp_path / "cases.jsonl").write_text(
-        "".join(json.dumps({"id": str(n), **case}) + "\n" for n in range(2))
-    )
-    done = cli(
-        "prompts", "compare", "coding.implementation", "--versions", "1,2", "--cases", "cases.jsonl", "--json"
-    )
-    assert done.code == 0, done.err
-    found = done.object
-    assert found["only_new"] == 2 and found["only_old"] == 0
-    assert found["decision"] == "not enough" and "Not enough evidence" in found["verdict"]
-
-
-BAD = (
-    (("prompts", "show", "nothing.like.it"), "nothing.like.it"),
-    (("prompts", "use", NAME, "7"), "no version 7"),
-    (("prompts", "add", NAME, ""), "empty"),
-    (("prompts", "add", NAME, "no variable at all"), "requirement"),
-    (("prompts", "add", NAME, "{{requirement}} {{nonsense}}"), "nonsense"),
-    (("prompts", "add", NAME, "@big.md"), "bytes"),
-    (("prompts", "use", NAME, "1", "--expected-revision", "99"), "changed"),
-    (("prompts", "compare", NAME, "--versions", "1;2", "--cases", "cases.jsonl"), "two numbers"),
-    (("prompts", "compare", NAME, "--versions", "1,2", "--cases", "nowhere.jsonl"), "nowhere.jsonl"),
-    (("prompts", "compare", NAME, "--versions", "1,2", "--cases", "bad.jsonl"), "bad.jsonl"),
-    (("prompts", "compare", NAME, "--versions", "1,9", "--cases", "cases.jsonl"), "no version 9"),
-    (("prompts", "promote", NAME), "--auto"),
-    (("prompts", "experiment", "status", NAME), "never"),
-    (("prompts", "rollback", NAME), NAME),
-)
-
-
-def test_bad_input_is_one_sentence_and_changes_nothing(cli: Cli, tmp_path: Path) -> None:
-    values_cases(tmp_path / "cases.jsonl", 2)
-    (tmp_path / "bad.jsonl").write_text("{}\n[1]\n")
-    (tmp_path / "big.md").write_text("{{requirement}}" + "x" * 1_000_001)
-    before = cli("prompts", "show", NAME, "--versions", "--json").out
-    for arguments, said in BAD:
-        done = cli(*arguments)
-        assert done.code in (1, 2) and said in done.err, (arguments, done.err)
-        assert done.err.startswith("Error: ") and "Traceback" not in done.err, arguments
-        assert "fault of its own" not in done.err, arguments
-    assert cli("prompts", "show", NAME, "--versions", "--json").out == before
-
-
 def test_files_go_out_and_come_back_and_a_changed_one_is_refused(cli: Cli, tmp_path: Path) -> None:
     cli("prompts", "add", NAME, BETTER)
     assert cli("prompts", "export", "out", NAME).code == 0
     assert "0 added, 2 there already" in cli("prompts", "import", "out").out
-    file = next(iter(sorted((tmp_path / "out").glob("*.v0002.md"))))
-    file.write_text(file.read_text().replace("MARVELLOUS", "OTHERWISE"))
-    refused = cli("prompts", "import", "out")
-    assert refused.code == 2 and file.name in refused.err
+
+
+def test_drift_is_noticed_shown_and_taken_over_on_request(cli: Cli) -> None:
+    code = (
+        "from windlass.app import App; app = App(); "
+        f"app.prompts.ensure({NAME!r}, 'An older default: {{{{requirement}}}} {{{{plan}}}} {{{{facts}}}}')"
+    )
+    subprocess.run([sys.executable, "-c", code], env=cli.env(), check=True)
+    first = cli("prompts", "drift")
+    assert "changed in the code" in first.err
+    assert "-An older default" in first.out and "+Sum up" in first.out and f"--adopt {NAME}" in first.out
+    assert [d["name"] for d in json.loads(cli("prompts", "drift", "--json").out)] == [NAME]
+    again = cli("prompts", "show", NAME)
+    assert again.out.startswith("An older default") and again.err == "", (
+        "said once, and never switched silently"
+    )
+    assert cli("prompts", "drift", "--adopt", NAME, "--json").object == {"name": NAME, "version": 2}
+    assert "No prompt has drifted" in cli("prompts", "drift").out
+    assert cli("prompts", "show", NAME, "--json").object["version"] == 1
+
+
+def test_a_day_with_prompts(cli: Cli, tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i "s/MARVELLOUS/SPLENDID/" "$1"\n')
+    editor.chmod(0o755)
+    assert cli("prompts", "add", NAME, "-", "--author", "ada", "--json", stdin=BETTER).object["version"] == 2
+    edited = cli("prompts", "edit", NAME, "--from", "2", "--note", "calmer", "--json", EDITOR=str(editor))
+    assert edited.object == {"name": NAME, "version": 3, "parent": 2}
+    assert cli("prompts", "show", NAME, "--version", "3").out == BETTER.replace("MARVELLOUS", "SPLENDID")
+    assert "+Say SPLENDID" in cli("prompts", "diff", NAME).out
+    assert cli("prompts", "diff", NAME, "2", "3", "--json").object["new"] == 3
+    assert cli("prompts", "use", NAME, "3", "--reason", "reviewed", "--json").object["changed"]
+    assert "was in effect already" in cli("prompts", "use", NAME, "3").out
+    listed = cli("prompts", "show", NAME, "--versions").out.splitlines()
+    assert listed[0].split() == ["version", "added", "origin", "from", "author", "state", "note"]
+    assert "in effect" in listed[3] and listed[3].endswith("calmer")
+    assert cli("prompts", "rollback", NAME, "--author", "ada", "--json").object["version"] == 1
+    log = cli("prompts", "log", NAME).out.splitlines()
+    assert [line.split()[5] for line in log] == ["initial", "use", "rollback"]
+    assert log[1].endswith("reviewed") and " ada" in log[2]
+    assert cli("prompts", "gc", "--json").object == {"versions": 0, "texts": 0}
+
+
+def test_a_switch_by_another_process_is_seen_by_the_next_step_of_a_run_under_way(
+    cli: Cli, model: Steps, server: OpenAIServer
+) -> None:
+    cli("prompts", "add", NAME, BETTER)
+    switched: list[int] = []
+
+    def while_it_writes(request: Request) -> Answer:
+        switched.append(cli("prompts", "use", NAME, "2").code)
+        return Answer(str(GOOD["implementation_step[slug.py]"]))
+
+    model.given["implementation_step[slug.py]"] = while_it_writes
+    done = cli("run", "coding", "A function slugify(text)", "--yes", "--json")
+    assert done.code == 0 and switched == [0], done.err
+    calls = cli("runs", "show", done.object["run_id"], "--calls", "--json").object["calls"]
+    assert [(call["path"], call["prompt"]) for call in calls][-1] == ("summary_step/model[0]", f"{NAME}@2")
+    assert server.count(step="summary_step", text="MARVELLOUS") == 1
+    assert {call["provenance"] for call in calls} <= {"db", "cache"}
 
 
 def test_an_experiment_splits_runs_and_stops(cli: Cli) -> None:

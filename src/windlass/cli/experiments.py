@@ -80,6 +80,10 @@ def status(name: str, as_json: bool) -> None:
         )
     for comparison in found.comparisons:
         out.print(Text(f"  {safe(comparison.verdict)}"), soft_wrap=True)
+    out.print(
+        Text("  A case is one run of each version, paired in the order in which they ended.", style="dim"),
+        soft_wrap=True,
+    )
 
 
 def _shown(found: Experiment) -> dict[str, Any]:
