@@ -249,7 +249,7 @@ def measure(peer: Peer, folder: Path, options: argparse.Namespace) -> dict[str, 
             **{key: value for key, value in asdict(middle).items() if key != "said"},
             "beyond_replies": middle.wall - middle.replies,
             "startup": statistics.median(s.startup for s in sessions),
-            "peak_rss": max(s.peak_rss for s in sessions),
+            "peak_rss": int(statistics.median(s.peak_rss for s in sessions)),
             "all_passed": all(s.passed for s in sessions),
         }
     if not options.no_kill:
@@ -262,13 +262,14 @@ def measure(peer: Peer, folder: Path, options: argparse.Namespace) -> dict[str, 
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown, as it stands in the documentation."""
     lines = [
-        "| | reply | wall | beyond replies | a reply | first request after | requests | input tokens | peak memory |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| | reply | wall | over its replies | beyond replies | a reply | first request after | requests | input tokens | peak memory |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for result in results:
         for delay, run in result["runs"].items():
             lines.append(
                 f"| {result['name']} {result['version']} | {float(delay) * 1000:.0f} ms | {run['wall']:.2f} s "
+                f"| ×{run['wall'] / run['replies']:.1f} "
                 f"| {run['beyond_replies']:.2f} s | {run['beyond_replies'] / run['requests'] * 1000:.0f} ms "
                 f"| {run['startup']:.2f} s | {run['requests']} | {run['input_tokens']:,} | {run['peak_rss'] / 2**20:.0f} MiB |"
             )
@@ -314,9 +315,9 @@ def main() -> None:
             print(f"{peer.name} is not in {folder}: left out. Install it with --install.", file=sys.stderr)
             continue
         results.append(measure(peer, folder, options))
+        if options.json:
+            options.json.write_text(json.dumps(results, indent=2) + "\n")
     print(table(results))
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
     good = all(run["all_passed"] for r in results for run in r["runs"].values())
     sys.exit(0 if good and all(r.get("kill", {"passed": True})["passed"] for r in results) else 1)
 
