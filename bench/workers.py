@@ -2,7 +2,7 @@
 
     python bench/workers.py                         500 runs x 5 calls at 200 ms, 4 workers
     python bench/workers.py --trouble               the same; a random worker is killed every 5 s, PostgreSQL restarted twice
-    sudo python bench/workers.py --namespaces       workers in three network namespaces, one cut off for 40 s (needs root)
+    sudo python bench/workers.py --namespaces       workers in three network namespaces, one cut off for 30 s (needs root)
     python bench/workers.py --runs 100 --json FILE
 
 A private PostgreSQL, real ``windlass worker`` processes, a local model server. What is judged is read from the journal and
@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -267,14 +267,15 @@ async def relay(path: Path) -> asyncio.Server:
             while data := await reader.read(65536):
                 writer.write(data)
                 await writer.drain()
-        except (OSError, asyncio.CancelledError):
-            pass  # one side is gone, or all of it ends; the other is told below
+        except OSError:
+            pass  # one side is gone; the other is told below
         finally:
             writer.close()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there = await asyncio.open_unix_connection(str(path))
-        await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
 
     return await asyncio.start_server(accept, f"{NETWORK}.1", 5432)
 
@@ -314,7 +315,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.2, help="a reply")
     parser.add_argument("--pick-ups", type=int, default=100)
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds until it is given up")
-    parser.add_argument("--cut", type=float, default=40.0, help="seconds without a network")
+    parser.add_argument("--cut", type=float, default=30.0, help="seconds without a network")
     parser.add_argument(
         "--whole-start",
         action="store_true",

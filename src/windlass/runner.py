@@ -19,7 +19,7 @@ from windlass.prompt import PromptStore
 from windlass.workflow import StepWorkflow
 
 #: How long a run stays owned without a sign of life, and how often its owner gives one (seconds).
-LEASE_SECONDS = 30.0
+LEASE_SECONDS = 20.0
 HEARTBEAT_SECONDS = 5.0
 #: How often it looks whether somebody asked for the run's end (seconds; the answer takes up to a quarter more).
 LOOK_SECONDS = 0.75
