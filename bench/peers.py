@@ -7,7 +7,7 @@
 A plan, three files, the tests, one repair (``bench/support/shop.py``), against a local server that answers each program in
 the form that it reads and nothing else (``bench/support/peers.py``; proxies are set so that nothing leaves the machine). Wall
 time is from starting the process to its end; *beyond replies* is that less the time the server took to answer. Input tokens
-are the characters of all messages, four to a token. Memory is the resident set of the process and all its children, sampled.
+are the characters of all messages, four to a token. Memory is that of the process and all its children, shared pages counted once, sampled.
 For the kill everything is ended by SIGKILL while the reply in the middle is awaited; then it is gone on with in the way that the
 program offers, and a *reply paid again* is one that had been received before. Exit code 0 when every program that was
 measured ended with files that pass the tests.
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -41,7 +42,6 @@ from bench.support.shop import FILES, MISTAKE, MISTAKEN, TASK, TEST_PATH, TESTS
 from windlass.testing.server import Answer, OpenAIServer, Request
 
 PATIENCE = 300.0
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Session:
     replies: float
     requests: int
     input_tokens: int
-    peak_rss: int
+    peak_memory: int
     passed: bool
     said: str = field(repr=False, default="")
 
@@ -141,7 +141,7 @@ class Desk:
         process = self._start(command)
         peak = 0
         while process.poll() is None:
-            peak = max(peak, tree_rss(process.pid))
+            peak = max(peak, tree_memory(process.pid))
             time.sleep(0.02)
             if time.monotonic() - began > PATIENCE:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -185,15 +185,17 @@ class Desk:
         return subprocess.run(PYTEST, cwd=self.work, capture_output=True).returncode == 0
 
 
-def tree_rss(pid: int) -> int:
-    """Resident bytes of a process and all below it."""
+def tree_memory(pid: int) -> int:
+    """Bytes in memory of a process and all below it, pages that they share counted once (proportional set size)."""
     try:
-        total = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
         children = {int(child) for task in tasks for child in (task / "children").read_text().split()}
     except OSError:  # it ended meanwhile
         return 0
-    return total + sum(tree_rss(child) for child in children)
+    found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
+    total = 1024 * int(found[1]) if found else 0
+    return total + sum(tree_memory(child) for child in children)
 
 
 @contextmanager
@@ -249,7 +251,7 @@ def measure(peer: Peer, folder: Path, options: argparse.Namespace) -> dict[str, 
             **{key: value for key, value in asdict(middle).items() if key != "said"},
             "beyond_replies": middle.wall - middle.replies,
             "startup": statistics.median(s.startup for s in sessions),
-            "peak_rss": int(statistics.median(s.peak_rss for s in sessions)),
+            "peak_memory": int(statistics.median(s.peak_memory for s in sessions)),
             "all_passed": all(s.passed for s in sessions),
         }
     if not options.no_kill:
@@ -271,7 +273,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
                 f"| {result['name']} {result['version']} | {float(delay) * 1000:.0f} ms | {run['wall']:.2f} s "
                 f"| ×{run['wall'] / run['replies']:.1f} "
                 f"| {run['beyond_replies']:.2f} s | {run['beyond_replies'] / run['requests'] * 1000:.0f} ms "
-                f"| {run['startup']:.2f} s | {run['requests']} | {run['input_tokens']:,} | {run['peak_rss'] / 2**20:.0f} MiB |"
+                f"| {run['startup']:.2f} s | {run['requests']} | {run['input_tokens']:,} | {run['peak_memory'] / 2**20:.0f} MiB |"
             )
     if any("kill" in result for result in results):
         lines += [

@@ -32,9 +32,9 @@ def test_what_counts_as_paid_again() -> None:
 def test_a_batch_of_the_corpus_killed_at_half(tmp_path: Path) -> None:
     if not CORPUS.exists():
         pytest.skip(f"there is no corpus in {CORPUS}")
-    options = argparse.Namespace(corpus=CORPUS, limit=4, delay=0.0, concurrency=1, no_kill=False)
+    options = argparse.Namespace(corpus=CORPUS, limit=2, delay=0.0, concurrency=1, no_kill=False)
     found = measure_batch(tmp_path, options)
-    assert found["statuses"] == {"Success": 4}
+    assert found["statuses"] == {"Success": 2}
     assert (found["in_order"], found["paid_twice"], found["asked_again_of_ended"]) == (True, [], 0)
-    assert found["ended_before_kill"] in (2, 3)
+    assert found["ended_before_kill"] == 1
     assert found["answered_twice"] <= 1
