@@ -295,7 +295,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--peers", type=Path, required=True, metavar="DIR", help="where the peers' venvs are")
+    parser.add_argument(
+        "--peers", type=Path, default=Path("../peers"), metavar="DIR", help="where the venvs are [../peers]"
+    )
     parser.add_argument("--install", action="store_true", help="make them there, and end")
     parser.add_argument("--only", action="append", help="a peer's name; may be repeated")
     parser.add_argument(
