@@ -88,12 +88,12 @@ class _Attempts:
         self.under_way = True
         resolved = call.prompt.resolved
         try:
-            await effects.keep_once(resolved.content)
             self.entry = await effects.journal.claim(
                 call.path,
                 "model",
                 call.digest,
                 dict(call.request),
+                blobs=effects.not_kept(resolved.content),
                 model=model.model_name,
                 reserved_usd=self.reservation.amount,
                 prompt_name=resolved.name,
@@ -102,6 +102,7 @@ class _Attempts:
                 rendered_sha256=sha256_hex(call.prompt.text),
                 provenance=resolved.source,
             )
+            effects.kept(resolved.content)
         except BaseException:
             await effects.budget.settle(self.reservation, None, paid=False)
             raise

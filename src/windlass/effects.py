@@ -150,11 +150,13 @@ class Effects:
         if self.stop.requested:
             raise Interrupted(f"Stopped; go on with: windlass resume {self.run_id}")
 
-    async def keep_once(self, text: str) -> None:
-        """Keep a text as a blob, unless this process did so already."""
-        if text not in self._kept:
-            await self.journal.journal.put_blobs(self.journal.lease, [text.encode()])
-            self._kept.add(text)
+    def not_kept(self, text: str) -> list[bytes]:
+        """The text as a blob to keep, nothing when this process did so already; see :meth:`kept`."""
+        return [] if text in self._kept else [text.encode()]
+
+    def kept(self, text: str) -> None:
+        """The text was committed as a blob."""
+        self._kept.add(text)
 
     # -- models ---------------------------------------------------------------------------------
 
@@ -228,10 +230,9 @@ class Effects:
             self.seen[name] = sha
             return None if sha is None else await self.journal.journal.get_blob(sha)
         version = await self.workspace.read(name)
-        if version is not None:
-            await self.journal.journal.put_blobs(self.journal.lease, [version.data])
         sha = None if version is None else version.sha256
-        await self.journal.record(path, "read", digest, name, sha)
+        blobs = [] if version is None else [version.data]
+        await self.journal.record(path, "read", digest, name, sha, blobs=blobs)
         self.seen[name] = sha
         return None if version is None else version.data
 
@@ -271,8 +272,7 @@ class Effects:
             for c in changes
         ]
         blobs = [data for c in changes for data in (c.before, c.after) if data is not None]
-        await self.journal.journal.put_blobs(self.journal.lease, blobs)
-        claim = await self.journal.claim(path, "write", digest, rows)
+        claim = await self.journal.claim(path, "write", digest, rows, blobs=blobs)
         try:
             await self.workspace.apply(changes)
         except WindlassError as error:

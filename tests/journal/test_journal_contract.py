@@ -51,6 +51,34 @@ async def test_settling_replaces_the_attempt_and_keeps_its_place(journal: Journa
     assert await journal.entries("run-0001") == [settled, second, retry]
 
 
+async def test_a_settled_attempt_keeps_the_long_request_it_was_claimed_with(journal: Journal) -> None:
+    lease = await owned(journal)
+    claimed = entry(request={"messages": [{"role": "user", "content": "long " * 1000}]})
+    await journal.claim(lease, claimed)
+    settled = claimed.evolve(state=EntryState.DONE, result={"text": "reply " * 500})
+    await journal.settle(lease, settled)
+    assert await journal.entries("run-0001") == [settled]
+    # Settled once more, with another request: that one is kept.
+    other = settled.evolve(request={"messages": ["other " * 300]})
+    await journal.settle(lease, other)
+    assert await journal.entries("run-0001") == [other]
+
+
+async def test_blobs_come_with_the_claim_that_points_to_them_or_not_at_all(
+    journal: Journal, clock: Clock
+) -> None:
+    lost = await owned(journal)
+    clock.now += 31
+    lease = await journal.acquire("run-0001", "you")
+    with pytest.raises(LeaseLost):
+        await journal.claim(lost, entry(), blobs=[b"of a dead owner"])
+    with pytest.raises(NotFound):
+        await journal.get_blob(sha256_hex(b"of a dead owner"))
+    contents = [b"one", b"two" * 5000]
+    await journal.claim(lease, entry(), blobs=contents)
+    assert [await journal.get_blob(sha256_hex(content)) for content in contents] == contents
+
+
 async def test_partial_text_is_kept_until_the_attempt_is_settled(journal: Journal) -> None:
     lease = await owned(journal)
     await journal.claim(lease, entry())

@@ -146,8 +146,9 @@ class Journal(Protocol):
     async def entries(self, run_id: str) -> list[Entry]:
         """All attempts of a run in the order they were claimed."""
 
-    async def claim(self, lease: Lease, entry: Entry) -> None:
-        """Keep a new attempt (state as given) before its effect begins."""
+    async def claim(self, lease: Lease, entry: Entry, *, blobs: Sequence[bytes] = ()) -> None:
+        """Keep a new attempt (state as given) before its effect begins, and with it, in the same commit, the byte
+        strings it points to."""
 
     async def settle(self, lease: Lease, entry: Entry) -> None:
         """Replace the attempt's row (same path and attempt) by ``entry``."""

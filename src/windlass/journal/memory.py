@@ -95,8 +95,9 @@ class MemoryJournal:
     async def entries(self, run_id: str) -> list[Entry]:
         return list(self._entries.get(run_id, {}).values())
 
-    async def claim(self, lease: Lease, entry: Entry) -> None:
+    async def claim(self, lease: Lease, entry: Entry, *, blobs: Sequence[bytes] = ()) -> None:
         self._check(lease)
+        self._blobs.update((sha256_hex(blob), blob) for blob in blobs)
         self._entries[lease.run_id][entry.path, entry.attempt] = entry
 
     async def settle(self, lease: Lease, entry: Entry) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from windlass.errors import JournalMismatch
@@ -85,8 +85,17 @@ class RunJournal:
         """The newest attempt at ``path`` in any state."""
         return self._last.get(path)
 
-    async def claim(self, path: str, kind: str, digest: str, request: Any = None, **fields: Any) -> Entry:
-        """A new attempt at ``path``, committed before this returns."""
+    async def claim(
+        self,
+        path: str,
+        kind: str,
+        digest: str,
+        request: Any = None,
+        *,
+        blobs: Sequence[bytes] = (),
+        **fields: Any,
+    ) -> Entry:
+        """A new attempt at ``path``, committed before this returns, together with the ``blobs`` it points to."""
         last = self._last.get(path)
         entry = Entry(
             run_id=self.lease.run_id,
@@ -100,7 +109,7 @@ class RunJournal:
             **fields,
         )
         self._keep(entry)
-        await self.journal.claim(self.lease, entry)
+        await self.journal.claim(self.lease, entry, blobs=blobs)
         return entry
 
     async def finish(self, entry: Entry, result: Any, **fields: Any) -> Entry:
@@ -120,8 +129,10 @@ class RunJournal:
         self._keep(entry)
         return entry
 
-    async def record(self, path: str, kind: str, digest: str, request: Any, result: Any) -> Entry:
-        """Keep an effect that costs nothing to repeat (a read), in one commit."""
+    async def record(
+        self, path: str, kind: str, digest: str, request: Any, result: Any, *, blobs: Sequence[bytes] = ()
+    ) -> Entry:
+        """Keep an effect that costs nothing to repeat (a read), in one commit with the ``blobs`` it points to."""
         entry = Entry(
             run_id=self.lease.run_id,
             path=path,
@@ -133,6 +144,6 @@ class RunJournal:
             started_at=self._clock(),
             finished_at=self._clock(),
         )
-        await self.journal.claim(self.lease, entry)
+        await self.journal.claim(self.lease, entry, blobs=blobs)
         self._keep(entry)
         return entry

@@ -136,6 +136,9 @@ class SqlJournal:
         self._reader = Reader(database)
         self._writer.reconnect_seconds = reconnect_seconds
         self._cancels = Cancels(self._read)
+        #: By run, path and attempt: the request of a claim under way, and its column text. An attempt that is settled
+        #: keeps both, so a long request is not spelled out, hashed and deflated again.
+        self._under_way: dict[str, dict[tuple[str, int], tuple[Any, str | None]]] = {}
         self._clock = clock
         self._sql = _statements(database.is_sqlite)
         #: Such a database has one connection, and it is the writer's.
@@ -264,6 +267,7 @@ class SqlJournal:
 
     async def release(self, lease: Lease) -> None:
         values = {"of_run": lease.run_id, "of_owner": lease.owner, "of_epoch": lease.epoch}
+        self._under_way.pop(lease.run_id, None)
         await self._writer.write(None, [Write(self._sql.release, ("run", lease.run_id), values)])
 
     # Entries, events, blobs.
@@ -271,20 +275,45 @@ class SqlJournal:
     async def entries(self, run_id: str) -> list[Entry]:
         return await self._read(lambda connection: reads.entries(connection, run_id))
 
-    async def claim(self, lease: Lease, entry: Entry) -> None:
+    async def claim(self, lease: Lease, entry: Entry, *, blobs: Sequence[bytes] = ()) -> None:
         # Spelled out now, so that it is kept as it is now; what takes longer is the writer's work.
         request, result = dump_value(entry.request), dump_value(entry.result)
 
         def prepare() -> list[Write]:
             parcel = Parcel()
-            row = entry_row(lease.run_id, entry, parcel.pack(request), parcel.pack(result))
-            key = ("entry", lease.run_id, entry.path, entry.attempt)
-            return [*self._blob_writes(lease.run_id, parcel), Write(self._sql.put_entry, key, row)]
+            for blob in blobs:
+                parcel.add(blob)
+            packed = parcel.pack(request)
+            if entry.state is EntryState.CLAIMED:
+                self._under_way.setdefault(lease.run_id, {})[entry.path, entry.attempt] = (
+                    entry.request,
+                    packed,
+                )
+            return self._entry_writes(lease, entry, packed, parcel.pack(result), parcel)
 
         await self._writer.write(lease, prepare=prepare)
 
     async def settle(self, lease: Lease, entry: Entry) -> None:
-        await self.claim(lease, entry)
+        claims = self._under_way.get(lease.run_id, {})
+        request, packed = claims.get((entry.path, entry.attempt), (None, None))
+        if request is None or request is not entry.request:
+            await self.claim(lease, entry)
+            return
+        result = dump_value(entry.result)
+
+        def prepare() -> list[Write]:
+            parcel = Parcel()
+            return self._entry_writes(lease, entry, packed, parcel.pack(result), parcel)
+
+        await self._writer.write(lease, prepare=prepare)
+        claims.pop((entry.path, entry.attempt), None)
+
+    def _entry_writes(
+        self, lease: Lease, entry: Entry, request: str | None, result: str | None, parcel: Parcel
+    ) -> list[Write]:
+        row = entry_row(lease.run_id, entry, request, result)
+        key = ("entry", lease.run_id, entry.path, entry.attempt)
+        return [*self._blob_writes(lease.run_id, parcel), Write(self._sql.put_entry, key, row)]
 
     async def save_partial(self, lease: Lease, path: str, attempt: int, text: str) -> None:
         values = {"of_run": lease.run_id, "of_path": path, "of_attempt": attempt, "text": dump_json(text)}
