@@ -36,10 +36,13 @@ async def usages_of(journal: RunJournal, *, case_id: str | None = None) -> list[
     ``case_id``: the case that the run tries a version on.
     """
     found = []
+    templates: dict[str, str] = {}
     for entry in journal.all.values():
         if entry.kind == "model" and entry.state is EntryState.DONE and entry.template_sha256:
-            template = await journal.journal.get_blob(entry.template_sha256)
-            found.append(replace(_usage(entry, template.decode()), case_id=case_id))
+            sha256 = entry.template_sha256
+            if sha256 not in templates:
+                templates[sha256] = (await journal.journal.get_blob(sha256)).decode()
+            found.append(replace(_usage(entry, templates[sha256]), case_id=case_id))
     return found
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
 from windlass.evidence import pass_interval
@@ -19,45 +22,58 @@ _FIGURES = ("model", "tokens_in", "tokens_out", "cost_micro", "latency_ms")
 
 
 def record(connection: Connection, usage: PromptUsage) -> None:
-    """Insert the usage, or complete the figures of the same call."""
-    template, rendered = prompt_sql.keep_content(connection, usage.template, usage.rendered)
-    version_id = connection.scalars(
-        select(_Version.id).where(
-            _Version.prompt_name == usage.prompt_name, _Version.version_no == usage.version_no
-        )
-    ).one_or_none()
-    figures = {name: value for name in _FIGURES if (value := getattr(usage, name)) is not None}
-    decided = usage.outcome != "pending"
-    new = prompt_sql.insert_new(
-        connection,
-        PromptUsageModel,
-        id=generate_id(),
-        run_id=usage.run_id,
-        step_path=usage.step_path,
-        call_path=usage.call_path,
-        prompt_name=usage.prompt_name,
-        prompt_version_id=version_id,
-        template_sha256=template,
-        rendered_sha256=rendered,
-        provenance=usage.provenance,
-        outcome=usage.outcome,
-        scored_at=utc_now() if decided else None,
-        case_id=usage.case_id,
-        experiment_id=usage.experiment_id,
-        created_at=utc_now(),
-        updated_at=utc_now(),
-        **figures,
+    """:func:`record_all` of one."""
+    record_all(connection, [usage])
+
+
+def record_all(connection: Connection, usages: Sequence[PromptUsage]) -> None:
+    """Insert the usages; complete the figures of those whose call is known already."""
+    if not usages:
+        return
+    texts = dict.fromkeys(text for usage in usages for text in (usage.template, usage.rendered))
+    hashes = dict(zip(texts, prompt_sql.keep_content(connection, *texts), strict=True))
+    used = dict.fromkeys((usage.prompt_name, usage.version_no) for usage in usages)
+    versions = {key: _version_id(connection, *key) for key in used}
+    now = utc_now()
+    rows = [
+        {
+            "id": generate_id(),
+            "run_id": usage.run_id,
+            "step_path": usage.step_path,
+            "call_path": usage.call_path,
+            "prompt_name": usage.prompt_name,
+            "prompt_version_id": versions[usage.prompt_name, usage.version_no],
+            "template_sha256": hashes[usage.template],
+            "rendered_sha256": hashes[usage.rendered],
+            "provenance": usage.provenance,
+            "outcome": usage.outcome,
+            "scored_at": now if usage.outcome != "pending" else None,
+            "case_id": usage.case_id,
+            "experiment_id": usage.experiment_id,
+            "created_at": now,
+            "updated_at": now,
+            **{name: getattr(usage, name) for name in _FIGURES},
+        }
+        for usage in usages
+    ]
+    connection.execute(_put(connection.dialect.name), rows)
+
+
+@cache
+def _put(dialect_name: str) -> Any:
+    dialect: Any = sqlite if dialect_name == "sqlite" else postgresql
+    new = dialect.insert(_Usage.__table__)
+    known = {name: func.coalesce(new.excluded[name], _Usage.__table__.c[name]) for name in _FIGURES}
+    return new.on_conflict_do_update(
+        index_elements=["run_id", "call_path", "prompt_name"],
+        set_={**known, "updated_at": new.excluded.updated_at},
     )
-    if not new and figures:
-        connection.execute(
-            update(_Usage)
-            .where(
-                _Usage.run_id == usage.run_id,
-                _Usage.call_path == usage.call_path,
-                _Usage.prompt_name == usage.prompt_name,
-            )
-            .values(updated_at=utc_now(), **figures)
-        )
+
+
+def _version_id(connection: Connection, name: str, version_no: int | None) -> str | None:
+    return connection.scalars(
+        select(_Version.id).where(_Version.prompt_name == name, _Version.version_no == version_no)
+    ).one_or_none()
 
 
 def record_outcome(connection: Connection, run_id: str, outcome: Outcome, scored_by: str | None) -> int:

@@ -311,8 +311,7 @@ class SqlPromptStore:
         """See :class:`PromptStore`; one transaction, so a long run costs one commit."""
         rules.check_outcome(outcome)
         with self.database.writing() as connection:
-            for usage in usages:
-                prompt_usages.record(connection, usage)
+            prompt_usages.record_all(connection, usages)
             return prompt_usages.record_outcome(connection, run_id, outcome, scored_by)
 
     def usages(self, run_id: str) -> Sequence[PromptUsage]:
