@@ -20,8 +20,8 @@ from windlass.steps.file_tests import (
     RunTestsStep,
     TestWork,
     WriteTestsStep,
-    coverage_facts,
 )
+from windlass.steps.naming_tests import coverage_facts
 from windlass.steps.summarise import SummariseStep
 from windlass.steps.testing import count
 from windlass.workflows.documents import DocumentWorkflow
