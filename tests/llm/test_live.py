@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from contextlib import suppress
 from decimal import Decimal
 
+import httpx2
 import pytest
 from live_server import KEY, QUESTION, always, ask, live
 
 from windlass.errors import ModelUnavailable
 from windlass.llm import CallTags, Message, ModelConfig, Price, Usage
 from windlass.llm.config import resolve
+from windlass.llm.http import Spread
 from windlass.llm.live import LiveModel, tag_headers
 from windlass.testing.server import Answer, OpenAIServer, Request
 
@@ -261,3 +264,36 @@ async def test_no_network_is_unavailable_and_certainly_not_paid() -> None:
         await ask(live(server), stream=True)
     assert caught.value.maybe_paid is False
     assert server.base_url in str(caught.value)
+
+
+async def test_calls_spread_over_small_pools_and_their_connections_are_used_again() -> None:
+    everyone_is_here, waiting = asyncio.Event(), 0
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal waiting
+        handlers.append(asyncio.current_task())
+        connections.add(writer.get_extra_info("peername"))
+        with suppress(asyncio.IncompleteReadError):  # the client left
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+                waiting += 1
+                if waiting == 40:
+                    everyone_is_here.set()
+                await asyncio.wait_for(everyone_is_here.wait(), 60)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+        await writer.wait_closed()
+
+    handlers: list[asyncio.Task[None] | None] = []
+    connections: set[tuple[str, int]] = set()
+    server = await asyncio.start_server(respond, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with httpx2.AsyncClient(transport=Spread(), timeout=60) as client:
+        for _ in range(3):
+            answers = await asyncio.gather(
+                *(client.post(f"http://127.0.0.1:{port}/", content=b"x") for _ in range(40))
+            )
+            assert {answer.text for answer in answers} == {"ok"}
+    server.close()
+    await asyncio.gather(*(handler for handler in handlers if handler is not None))
+    assert len(connections) == 40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from windlass.llm.faults import Teller
 from windlass.llm.thinking import ThinkingFilter, without_thinking
 
 if TYPE_CHECKING:
+    import httpx2
     from pydantic_ai.messages import ModelMessage, ModelResponse
     from pydantic_ai.models import Model
     from pydantic_ai.settings import ModelSettings
@@ -30,6 +31,9 @@ class Client:
 
     model: Model
     invents_finish: bool
+    http: httpx2.AsyncClient | None
+    #: pydantic-ai's settings that every request of this model carries.
+    settings: Mapping[str, Any]
 
 
 class LiveModel(BaseLLMIntegration):
@@ -96,7 +100,9 @@ class LiveModel(BaseLLMIntegration):
             except ModelError:
                 return  # it was never built, so there is nothing to close
             async with built.model:
-                pass  # leaving the context is how pydantic-ai closes the HTTP client it made
+                pass  # leaving the context is how pydantic-ai closes an HTTP client that it made
+            if built.http is not None:
+                await built.http.aclose()
 
     async def _connected(self) -> Client:
         loop = asyncio.get_running_loop()
@@ -112,17 +118,27 @@ class LiveModel(BaseLLMIntegration):
             importlib.import_module("pydantic_ai.direct")
             from pydantic_ai.exceptions import UserError
 
-            from windlass.llm.provider import build_model, ends_by_itself
+            from windlass.llm.http import new_client
+            from windlass.llm.provider import build_model, ends_by_itself, keep_for_good, without_retries
         except ImportError as error:
             raise self._tell.cannot_start(error) from error
+        http = new_client()
         try:
-            model = build_model(self.target)
+            model = build_model(self.target, http)
         except (ImportError, UserError, ValueError) as error:
             raise self._tell.cannot_start(error) from None
         self._price = prices.look_up(
             self._price, self.target
         )  # loaded here, in the thread, not in the event loop
-        return Client(model, ends_by_itself(model))
+        settings: dict[str, Any] = {
+            **self.config.options,
+            "max_tokens": self.max_output_tokens,
+            "timeout": self.config.timeouts.total,
+        }
+        keep_for_good()
+        if not without_retries(model):
+            settings["max_retries"] = 0
+        return Client(model, ends_by_itself(model), http, settings)
 
     @asynccontextmanager
     async def _time_limit(self, said: list[str]) -> AsyncIterator[None]:
@@ -150,7 +166,7 @@ class LiveModel(BaseLLMIntegration):
         """
         from pydantic_ai.direct import model_request, model_request_stream
 
-        asked, settings = _to_theirs(messages), self._settings(tags)
+        asked, settings = _to_theirs(messages), self._settings(client, tags)
         try:
             if on_text is None:
                 yield await model_request(client.model, asked, model_settings=settings)
@@ -187,16 +203,11 @@ class LiveModel(BaseLLMIntegration):
         except TimeoutError:
             raise self._tell.too_slow(what, seconds, "".join(said)) from None
 
-    def _settings(self, tags: CallTags | None) -> ModelSettings:
+    def _settings(self, client: Client, tags: CallTags | None) -> ModelSettings:
         headers = dict(self.config.headers)
         if self.config.tag_requests and tags is not None:
             headers |= tag_headers(tags)
-        settings: dict[str, Any] = {
-            **self.config.options,
-            "max_tokens": self.max_output_tokens,
-            "max_retries": 0,
-            "timeout": self.config.timeouts.total,
-        }
+        settings = dict(client.settings)
         if headers:
             settings["extra_headers"] = headers
         return settings  # type: ignore[return-value]

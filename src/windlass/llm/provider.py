@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from windlass.llm.config import Target
+from windlass.llm.config import PROVIDERS, Target
 
 if TYPE_CHECKING:
+    import httpx2
     from pydantic_ai.models import Model
 
 #: What the OpenAI SDK gets where a server wants no key: it insists on one.
@@ -21,8 +24,8 @@ _ADDRESSES = ("azure_endpoint", "api_base", "base_url")
 _KEEP_TAGS: Any = {"thinking_tags": ("\x00think\x00", "\x00/think\x00")}
 
 
-def build_model(target: Target) -> Model:
-    """The pydantic-ai model. Raises ImportError or pydantic-ai's UserError when a package or a key is missing.
+def build_model(target: Target, http: httpx2.AsyncClient | None = None) -> Model:
+    """The pydantic-ai model, which uses ``http`` where its SDK takes it and never closes it. Raises ImportError or pydantic-ai's UserError when a package or a key is missing.
 
     Takes 1-2 s the first time in a process (imports): call it in a thread.
     """
@@ -38,14 +41,17 @@ def build_model(target: Target) -> Model:
 
         assert target.base_url is not None
         provider = OpenAICompatibleProvider(
-            "openai-compatible", base_url=target.base_url, api_key=target.api_key or NO_KEY
+            "openai-compatible",
+            base_url=target.base_url,
+            api_key=target.api_key or NO_KEY,
+            http_client=http,
         )
         return OpenAIChatModel(target.name, provider=provider, profile=_KEEP_TAGS)
 
     def make(name: str) -> Any:
         provider_class = infer_provider_class(name)
         accepted = inspect.signature(provider_class.__init__).parameters
-        given = {}
+        given: dict[str, Any] = {}
         if target.base_url:
             address = next((word for word in _ADDRESSES if word in accepted), None)
             if address is None:
@@ -57,6 +63,8 @@ def build_model(target: Target) -> Model:
         key = target.api_key or (None if target.own else NO_KEY)
         if key and "api_key" in accepted:
             given["api_key"] = key
+        if http is not None and "http_client" in accepted and PROVIDERS[target.provider].module == "openai":
+            given["http_client"] = http
         return provider_class(**given)
 
     model = infer_model(f"{target.provider}:{target.name}", make)
@@ -69,8 +77,32 @@ def build_model(target: Target) -> Model:
     )
 
 
+@cache
+def keep_for_good() -> None:
+    """Take what has been imported by now out of garbage collection, once a process.
+
+    pydantic-ai and the SDKs bring some 300,000 objects that live as long as the process; a full collection that walks them
+    stops the event loop for 0.1 s and more.
+    """
+    gc.freeze()
+
+
 def ends_by_itself(model: Model) -> bool:
     """Whether pydantic-ai invents the finish reason ``stop`` when a stream of this model ends without one."""
     from pydantic_ai.models.openai import OpenAIChatModel
 
     return isinstance(model, OpenAIChatModel)
+
+
+def without_retries(model: Model) -> bool:
+    """Switch the SDK's retries off in the client itself; False where that has to be said with each request.
+
+    Said with a request, it makes pydantic-ai copy the client, which costs a millisecond a call.
+    """
+    from openai import AsyncOpenAI
+
+    client = getattr(model, "client", None)
+    if not isinstance(client, AsyncOpenAI):
+        return False
+    client.max_retries = 0
+    return True
