@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from windlass.events import WorkflowStatus
 from windlass.queue import Place
 from windlass.queue.jobs import enqueue_runs, left_alone, place_of, put_jobs, refuse_run
 from windlass.settings import Settings
+from windlass.store.base import Database
 
 CHAT = {"message": "hello", "yes": True}
 
@@ -38,6 +41,33 @@ async def test_a_run_is_queued_in_the_transaction_that_makes_it(app: App, tmp_pa
     assert made.status is WorkflowStatus.Pending
     assert jobs(app) == [(made.run_id, "slow", 7, "todo", None)]
     await app.close()
+
+
+def test_two_that_make_the_queues_tables_at_once(postgres_url: str) -> None:
+    one, two = Database(postgres_url), Database(postgres_url)
+    made: list[bool] = []
+
+    def second() -> None:
+        with two.writing() as connection:
+            made.append(queue.prepare_queue(connection))
+
+    late = threading.Thread(target=second)
+    with one.writing() as connection:
+        made.append(queue.prepare_queue(connection))
+        late.start()
+        _until_somebody_waits_for_a_lock(one)
+    late.join(60)
+    assert made == [True, False]
+    one.close()
+    two.close()
+
+
+def _until_somebody_waits_for_a_lock(database: Database) -> None:
+    until = time.monotonic() + 60
+    with database.reading() as connection:
+        while not connection.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar():
+            assert time.monotonic() < until, "nobody waits"
+            time.sleep(0.02)
 
 
 async def test_a_transaction_that_is_not_committed_queues_nothing(app: App, tmp_path: Path) -> None:

@@ -76,14 +76,19 @@ def prepare_queue(connection: Connection) -> bool:
 
 
 def _has_schema(connection: Connection) -> bool:
-    query = text("SELECT to_regclass('procrastinate_jobs'), to_regproc('procrastinate_retry_job_v2')")
+    # Not with to_regclass: that a table was missing is remembered until the transaction's end, and another process may
+    # have made it while this one waited for the lock.
+    query = text(
+        "SELECT EXISTS (SELECT 1 FROM pg_class WHERE relname = 'procrastinate_jobs' AND pg_table_is_visible(oid)),"
+        " EXISTS (SELECT 1 FROM pg_proc WHERE proname = 'procrastinate_retry_job_v2' AND pg_function_is_visible(oid))"
+    )
     table, newest = connection.execute(query).one()
-    if table is not None and newest is None:
+    if table and not newest:
         raise StoreError(
             "The tables of the queue are those of an older Procrastinate; bring them up to date with its migrations "
             "(`procrastinate schema --migrations-path` names them), then try again."
         )
-    return table is not None
+    return bool(table)
 
 
 def enqueue_runs(connection: Connection, run_ids: Sequence[str], place: Place) -> None:
