@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.replies_support import ADD, CASES, KNOWN, edit, fence
+from tests.replies_support_shapes import SHAPES
 from tests.replies_support_wrap import NAMED, ONE, TREE
 from windlass.replies import KINDS, ReplyError, parse_reply
 
@@ -60,7 +61,7 @@ def test_no_wrong_content_is_written_from_the_corpus() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case[0]) for case in CASES])
+@pytest.mark.parametrize("case", [pytest.param(case, id=case[0]) for case in [*CASES, *SHAPES]])
 def test_case(case: tuple[Any, ...]) -> None:
     _, reply, asked, known, expected, *finish = case
     accepted = expected if isinstance(expected, tuple) else (expected,)

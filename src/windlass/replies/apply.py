@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from windlass.replies.document import Document, in_style_of
 from windlass.replies.edits import apply_edit, replace_once
@@ -47,7 +48,10 @@ class _Application:
         changes: dict[str, str | None] = {}
         for path in dict.fromkeys(self._touched):
             after = self._result(path)
-            if after != self._known.get(path):
+            before = self._known.get(path)
+            if path in self._edited and after is not None and not after.strip() and (before or "").strip():
+                raise refusal("empty", f"The reply would leave {path} empty.", path=path, edit=True)
+            if after != before:
                 changes[path] = after
         return changes
 
@@ -56,17 +60,7 @@ class _Application:
         result: list[Operation] = []
         for operation in operations:
             if isinstance(operation, Whole):
-                path = self._targets.resolve(operation.path)
-                result.append(
-                    Whole(
-                        path,
-                        operation.text,
-                        operation.labelled,
-                        operation.weak,
-                        operation.exact,
-                        operation.part,
-                    )
-                )
+                result.append(replace(operation, path=self._targets.resolve(operation.path)))
             elif isinstance(operation, Change):
                 result.append(
                     Change(self._targets.resolve(operation.path or "", existing=True), operation.edit)
@@ -170,6 +164,13 @@ class _Application:
         self._refuse_fragment(operation)
         earlier = self._wholes.get(path)
         differs = earlier is not None and earlier.text != operation.text
+        if earlier is not None and differs and operation.another:
+            raise refusal(
+                "ambiguous",
+                f"The reply offers several versions of {path} to choose from.",
+                "Choose one, and send only that.",
+                path=path,
+            )
         if earlier is not None and differs and (operation.exact or lines * 2 < earlier.text.count("\n")):
             raise refusal("conflict", f"The reply gives {path} twice, with different text.", path=path)
         self._wholes[path] = operation

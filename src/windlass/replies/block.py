@@ -5,11 +5,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-from windlass.replies.doubts import first_filled
 from windlass.replies.items import Item
-from windlass.replies.languages import family_of_word
 from windlass.replies.sentences import Clash, Label
 
 
@@ -33,15 +30,10 @@ class Block:
     label: Label | Clash | None
     #: A path that stood in a block of its own just before.
     pending: str | None
-
-    @cached_property
-    def first(self) -> str:
-        return first_filled(self.lines)
-
-    @cached_property
-    def word(self) -> str | None:
-        """The language family that the info string names."""
-        return family_of_word(self.item.info)
+    #: The first line that is not blank.
+    first: str
+    #: The language family that the info string names.
+    word: str | None
 
     @property
     def strict(self) -> Label | None:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from windlass.replies.kinds import refusal
-from windlass.replies.languages import is_page
+from windlass.replies.languages import family_of_path, is_page
 from windlass.replies.scan import scan
+
+#: Families whose files do not hold several escaped line ends in a single line.
+_LINED = frozenset(
+    ["python", "script", "style", "c", "go", "rust", "java", "ruby", "csharp", "shell", "make", "docker"]
+)
 
 
 def body_text(path: str, body: str, *, data: bool) -> str:
@@ -25,6 +30,10 @@ def body_text(path: str, body: str, *, data: bool) -> str:
                 "ambiguous", f"The content of {path} holds fences together with other text.", path=path
             )
     if data:
+        if "\n" not in text and text.count("\\n") > 1 and family_of_path(path) in _LINED:
+            raise refusal(
+                "bad_json", f"The content of {path} is escaped twice: it has no line ends.", path=path
+            )
         return text
     if not stripped.strip():
         return ""

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Sequence
 
 from windlass.replies import wording
 from windlass.replies.items import Item, Scan
+from windlass.replies.json_files import decode_json
 from windlass.replies.kinds import refusal
-from windlass.replies.labels import strict_label
+from windlass.replies.labels import comment_label, strict_label
 from windlass.replies.languages import family_of_path, is_page, runs_in_a_shell
 
 _HEREDOC = re.compile(r"\s*(?:[$#>] )?(?:cat|tee)\b.{0,200}<<")
+_WRITES = re.compile(
+    r"(?:\bopen\(\s*([\"'])([^\"'\n]+)\1\s*,\s*(?:mode\s*=\s*)?[\"'][wax]|"
+    r"(?:writeFileSync|writeFile|file_put_contents|File\.write|Path(?=\([^)]*\)\.write_))\(\s*([\"'])([^\"'\n]+)\3)"
+)
+_PRINTED = re.compile(r"Traceback \(most recent call last\):|>>> |[│├└]──|\.$|={5,} test session starts")
+_CONFLICT = re.compile(r"(?:<{7}|>{7})(?: |$)|\[/?(?:SEARCH|REPLACE)\]\s*$")
+#: Families of source in which no line can begin with a tag.
+_SOURCE = frozenset(
+    [
+        "python",
+        "script",
+        "style",
+        "c",
+        "go",
+        "rust",
+        "java",
+        "ruby",
+        "csharp",
+        "sql",
+        "shell",
+        "make",
+        "docker",
+    ]
+)
+_TAG = re.compile(r"</?[A-Za-z][\w:.-]*(?:\s[^<>]*)?>")
+_LAST_TAG = re.compile(r"^</[A-Za-z][\w:.-]*>$|<\|\w+\|>$")
+_SPEAKER = re.compile(r"(?:assistant|chatgpt)\s*:\s", re.IGNORECASE)
+_TREE = re.compile(r"\s*(?:│\s*)*[├└]──? ")
 _COMMANDS = (
     "$ ", "pip ", "pip3 ", "npm ", "npx ", "yarn ", "python ", "python3 ", "pytest", "cd ", "git ", "mkdir ", "touch ",
-    "curl ", "docker ", "make ", "uv ", "sudo ", "cargo ", "go run", "go test", "node ", "chmod ", "echo ", "rm ",
+    "curl ", "sed ", "awk ", "cp ", "mv ", "ls ", "poetry ", "pnpm ", "bun ", "apt ", "apt-get ", "brew ", "docker ", "make ", "uv ", "sudo ", "cargo ", "go run", "go test", "node ", "chmod ", "echo ", "rm ",
 )  # fmt: skip
 
 
@@ -23,14 +53,10 @@ def first_filled(lines: Sequence[str]) -> str:
     return next((line for line in lines if line.strip()), "")
 
 
-def refuse_doubtful(item: Item, path: str, found: Scan, names: Collection[str]) -> None:
+def refuse_doubtful(item: Item, path: str, found: Scan, names: Collection[str], known: str | None) -> None:
     """Raise ReplyError for a block whose end may be that of an inner one, and for a script that would write the file."""
-    if _HEREDOC.match(first_filled(item.lines)) and not (
-        is_page(path) or runs_in_a_shell(family_of_path(path))
-    ):
-        raise refusal(
-            "shell_command", f"The block for {path} is a command that writes it, not the file.", path=path
-        )
+    refuse_script(item.lines, path)
+    refuse_frame(item.lines, path, known)
     odd = family_of_path(path) == "python" and sum(line.count('"""') for line in item.lines) % 2 == 1
     page_open = is_page(path) and item.suspicious
     if (item.suspicious and (odd or page_open or _follows_text(item, found, names))) or (
@@ -46,6 +72,87 @@ def refuse_doubtful(item: Item, path: str, found: Scan, names: Collection[str]) 
         before = _line_before_inner(item.lines)
         if before.strip() and strict_label(before, names) is not None:
             raise refusal("ambiguous", f"The block of {path} seems to run into the next file.", path=path)
+
+
+def refuse_frame(lines: Sequence[str], path: str, known: str | None) -> None:
+    """Raise ReplyError for source that stands in a frame which is not its own: a tag, JSON, marks of a conflict."""
+    family = family_of_path(path)
+    if is_page(path) or family == "diff":
+        return
+    if any(line and line[0] in "<>[" and _CONFLICT.match(line) for line in lines) and not any(
+        map(_CONFLICT.match, (known or "").split("\n"))
+    ):
+        raise refusal(
+            "ambiguous", f"The text for {path} holds marks of an edit or a conflict.", path=path, edit=True
+        )
+    if family not in _SOURCE or path.endswith((".vue", ".svelte", ".csproj")):
+        return
+    first = first_filled(lines).strip()
+    last = first_filled(lines[::-1]).strip()
+    framed = (
+        _TAG.match(first)
+        or _LAST_TAG.search(last)
+        or _SPEAKER.match(first)
+        or first.startswith(("```", "~~~"))
+    )
+    if framed or (first[:1] in ("{", "[") and _is_json("\n".join(lines))):
+        raise refusal("ambiguous", f"The text for {path} stands in a frame that is not known.", path=path)
+
+
+def _is_json(text: str) -> bool:
+    decoded = decode_json(text)
+    return decoded is not None and not decoded.failed and not text[decoded.end :].strip()
+
+
+def refuse_two_files(lines: Sequence[str], path: str, names: Collection[str]) -> None:
+    """Raise ReplyError where a comment in a block begins another file (``# b.py`` below the text of ``a.py``)."""
+    for above, line in itertools.pairwise(lines):
+        if not above.strip() and line.startswith(("#", "//", "--")) and len(line) < 80:
+            other = comment_label(line, names)
+            if other is not None and other.differs_from(path):
+                raise refusal(
+                    "ambiguous",
+                    f"The block of {path} seems to go on with {other.raw!r}.",
+                    "Send every file in a block of its own.",
+                    path=path,
+                )
+
+
+def refuse_script(lines: Sequence[str], path: str) -> None:
+    """Raise ReplyError for commands or a program that would write the file, and for what a program printed."""
+    if is_page(path) or runs_in_a_shell(family_of_path(path)):
+        return
+    first = first_filled(lines)
+    if _HEREDOC.match(first) or _writes_itself(lines, path):
+        raise refusal(
+            "shell_command", f"The text for {path} is a command that writes it, not the file.", path=path
+        )
+    if _PRINTED.match(first):
+        raise refusal("ambiguous", f"The text for {path} is what a program printed, not the file.", path=path)
+
+
+def _writes_itself(lines: Sequence[str], path: str) -> bool:
+    name = path.rsplit("/", 1)[-1]
+    return any(
+        name in line
+        and (found := _WRITES.search(line)) is not None
+        and (found.group(2) or found.group(4)).rpartition("/")[2] == name
+        for line in lines[:400]
+    )
+
+
+def refuse_use(lines: Sequence[str], path: str, gap: Sequence[str]) -> None:
+    """Raise ReplyError where the one block of a reply shows how the asked-for file is used."""
+    folder, _, name = path.rpartition("/")
+    stem = name.removesuffix(".py")
+    own = re.compile(rf"(?:from|import) (?:[\w.]+\.)?{re.escape(stem)}(?:\s|$)")
+    imports_itself = stem != name and folder.rpartition("/")[2] != stem and any(map(own.match, lines))
+    if imports_itself or wording.shows_a_use(gap):
+        raise refusal(
+            "ambiguous",
+            f"The only block of the reply seems to show a use of {path}, not the file.",
+            path=path,
+        )
 
 
 def _follows_text(item: Item, found: Scan, names: Collection[str]) -> bool:
@@ -92,3 +199,8 @@ def looks_like_commands(lines: Sequence[str]) -> bool:
     if any(line.startswith("cat ") and "<<" in line for line in filled[:5]):
         return True
     return all(line.startswith(_COMMANDS) for line in filled)
+
+
+def looks_like_output(lines: Sequence[str]) -> bool:
+    """True for a block that shows a folder's tree, or what a program printed."""
+    return bool(_PRINTED.match(first_filled(lines)) or any(_TREE.match(line) for line in lines[:10]))

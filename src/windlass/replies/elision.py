@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from windlass.replies.languages import family_of_path, is_page
 
 _COMMENT = re.compile(
-    r"^\s*(?:#+|//+|--+|;+|%+|'|/\*+|\*+|<!--|\{/\*|\{#|\(\*|REM\b|::|\"{3}|'{3})\s?(.*?)\s*(?:\*/\}?|-->|#\}|\*\)|\"{3}|'{3})?\s*$"
+    r"^\s*(?:#+|//+|--+|;+|%+|'|/\*+|\*+|<!--|<%#|<#|!(?=\s)|\{/\*|\{#|\{-|\(\*|REM\b|::|\"{3}|'{3})\s?(.*?)\s*(?:\*/\}?|-->|%>|#>|#\}|-\}|\*\)|\"{3}|'{3})?\s*$"
 )
 _BRACKETED = re.compile(r"^\s*[\[(<{]+\s*(.*?)\s*[\])>}]+\s*$")
 _TRAILING = re.compile(r"(?:#|//|--|/\*)\s*((?:\.{3}|…).*)$")
-_DOTS = re.compile(r"\.{3,}|…")
+_DOTS = re.compile(r"\.{3,}|…|⋮|\.(?: \.){2,}")
+#: Parts that other sentences speak of, too, so that they count in fewer phrases.
+_PARTS = "(?:columns|rows|dependencies|exports|types|parameters|arguments|elements|statements)"
+_TODO = re.compile(r"^(?:TODO|NOTE|FIXME)\b[:\s]*")
+_DOTTED_KEY = re.compile(r"\s*\"(?:\.{3}|…)\"\s*:.*")
 _WHAT = (
     r"(?:code|file|files|class|function|functions|method|methods|implementation|content|contents|body|logic|imports?|tests?|"
     r"lines?|section|sections|module|script|document|definitions?|fields?|routes?|handlers?|styles?|rules?|head|header|footer|"
@@ -26,11 +30,12 @@ _KEY = re.compile(
 )
 _PHRASES = re.compile(
     rf"(?:^|\b)(?:(?:the )?(?:rest|remainder) of (?:the |your |this |my )?(?:\w+ )?{_WHAT}\b"
-    rf"|(?:the )?(?:rest|remainder) (?:is |are |of it |stays? |remains? )?(?:the |un)?(?:same|changed|as before)\b"
-    rf"|(?:the )?(?:existing|remaining|previous|original|other|unchanged) (?:\w+ )?{_WHAT}\b[^.]{{0,30}}?(?:here|unchanged|the same|as before|go(?:es)?\b|stays?|remains?|omitted|above|below|continues?|$)"
+    rf"|(?:the )?(?:rest|remainder) (?:is |are |of it |stays? |remains? )?(?:the |un)?(?:same|changed|as before|identical)\b"
+    rf"|(?:the )?(?:existing|remaining|previous|original|other|unchanged) (?:\w+ )?(?:{_WHAT}|{_PARTS})\b[^.]{{0,30}}?(?:here|unchanged|the same|as before|go(?:es)?\b|stays?|remains?|omitted|above|below|continues?|$)"
     rf"|{_WHAT} (?:above |below )?(?:remains?|stays?|is|are|unchanged|kept)\s?(?:here )?(?:exactly )?(?:the same|unchanged|as is|as before|the same as|identical|omitted|unmodified)\b"
     rf"|{_WHAT} (?:omitted|elided|unchanged|truncated|skipped)\b"
     r"|(?:same|unchanged|identical|as) (?:as )?(?:before|above|in the original|previously)\b\W*$"
+    r"|same as (?:the )?original\W*$|(?:omitted|elided|etc)\W*$"
     r"|omitted for (?:brevity|clarity)|for brevity|no changes? (?:here|below|above|needed)|unchanged\W*$|snip(?:ped)?\W*$"
     r"|keep (?:the )?(?:existing|rest|remaining|other|original)\b|(?:stays?|remains?) (?:the same|unchanged)\W*$)",
     re.IGNORECASE,
@@ -38,7 +43,7 @@ _PHRASES = re.compile(
 #: Every placeholder holds one of these; most lines, and most texts, are done after looking for them.
 _HINTS = (
     "...", "…", "rest", "remain", "changed", "same", "existing", "previous", "original", "omitted", "elided", "skipped",
-    "truncated", "before", "above", "other", "brevity", "clarity", "snip", "keep", "identical", "unmodified", "stays",
+    "truncated", "before", "above", "other", "brevity", "below", "no change", "etc", "⋮", ". . .", "clarity", "snip", "keep", "identical", "unmodified", "stays",
 )  # fmt: skip
 #: A longer line is no placeholder.
 _LONGEST = 300
@@ -46,7 +51,9 @@ _LONGEST = 300
 
 def first_elision(path: str, lines: Sequence[str], known: str | None) -> tuple[int, str] | None:
     """(line number from 1, line) of the first placeholder that the known file did not hold."""
-    page = is_page(path)
+    # Comments of TeX stand for left-out text as those of source do.
+    page = is_page(path) and not path.endswith((".tex", ".sty", ".cls"))
+    data = family_of_path(path) == "json"
     python = family_of_path(path) == "python"
     before: set[str] | None = None
     text = "\n".join(lines).lower()
@@ -57,7 +64,9 @@ def first_elision(path: str, lines: Sequence[str], known: str | None) -> tuple[i
         if len(line) > _LONGEST or not line:
             continue
         lowered = line.lower()
-        if not any(hint in lowered for hint in hints) or not _suspicious(line, page=page, python=python):
+        if not any(hint in lowered for hint in hints) or not (
+            (data and _DOTTED_KEY.fullmatch(line)) or _suspicious(line, page=page, python=python)
+        ):
             continue
         if before is None:
             before = {old.strip() for old in (known or "").split("\n")}
@@ -71,6 +80,9 @@ def _suspicious(line: str, *, page: bool, python: bool) -> bool:
     if len(stripped) < 3:
         return False
     if page:
+        stripped = stripped.lstrip("> *_").rstrip("*_ ")
+        if len(stripped) < 3:
+            return False
         if stripped.startswith(("...", "…")):
             return len(stripped) > 3 and bool(
                 _PHRASES.search(stripped.strip(". …"))
@@ -99,6 +111,7 @@ def _suspicious(line: str, *, page: bool, python: bool) -> bool:
 
 
 def _says_elided(comment: str) -> bool:
+    comment = _TODO.sub("", comment)
     dots = _DOTS.search(comment)
     text = _DOTS.sub(" ", comment).strip(" \t.-–—:()[]*<>!#/")
     if dots:

@@ -15,7 +15,7 @@ _CONTAINER = re.compile(
 Kind = Literal["fence", "edit", "patch", "tag", "diff"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One outermost structure. ``start``/``end`` are line numbers of its first and last line."""
 

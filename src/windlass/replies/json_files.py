@@ -38,7 +38,17 @@ _TEXT_KEYS = (
 _OLD_KEYS = ("search", "old_string", "old_str", "old_text", "oldText", "old", "find", "original")
 _NEW_KEYS = ("replace", "new_string", "new_str", "new_text", "newText", "new", "replacement", "updated")
 _LISTS = ("files", "edits", "changes", "operations", "tool_calls", "actions", "documents", "results")
-_CALLS = ("arguments", "input", "parameters", "args", "function", "params")
+_CALLS = (
+    "arguments",
+    "input",
+    "parameters",
+    "args",
+    "function",
+    "params",
+    "functionCall",
+    "function_call",
+    "tool_call",
+)
 _ENVELOPE_WORDS = re.compile(
     r'["\'](?:files|path|file_?path|filePath|file_?name|content|contents|file_text|arguments|edits)["\']\s*:'
 )
@@ -139,8 +149,17 @@ def operations_of(value: Any, names: Collection[str], depth: int = 0) -> list[Op
         if isinstance(value.get(key), (list, dict)):
             found = operations_of(value[key], names, depth + 1)
             if found is not None:
-                return found
+                return [*found, *_further(value, key, names, depth)]
     return _of_mapping(value, names)
+
+
+def _further(value: _Pairs, taken: str, names: Collection[str], depth: int) -> list[Operation]:
+    """The files in the other lists of an object (``{"files": […], "tests": […]}``)."""
+    gathered: list[Operation] = []
+    for key, entry in value.items():
+        if key != taken and isinstance(entry, list):
+            gathered.extend(operations_of(entry, names, depth + 1) or ())
+    return gathered
 
 
 def _first_text(value: _Pairs, keys: tuple[str, ...], names: Collection[str]) -> str | None:

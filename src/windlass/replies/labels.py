@@ -27,16 +27,25 @@ _PARTIAL = re.compile(
     re.IGNORECASE,
 )
 _COMMENT = re.compile(r"\s*(?:#|//|--|;+|%|/\*+|<!--|\"{3}|'{3}|REM)\s*(.+?)\s*(?:\*/|-->|\"{3}|'{3})?\s*$")
+_CELL = re.compile(r"%%(?:writefile|file)\s+(\S+)\s*")
 _MARKER = re.compile(r"(?:file\s*path|file\s*name|filepath|filename|file|path)\s*[:=]\s*(.+)$", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
     r"(?:^|[\s{,;])(?:file\s?name|file\s?path|filepath|file|path|title|name|src)\s*[:=]\s*(\"[^\"]*\"|'[^']*'|[^\s}\"',]+)",
     re.IGNORECASE,
 )
+_RULE = r"={2,}|-{2,}|~{2,}|#{2,}|[─━—═┌┐└┘╭╮╰╯]{2,}"
 _PATH_MARK = re.compile(r"[./\\]")
 _WRAPPER = re.compile(r"\s*</?(?:source|code|pre|codeblock|sourcecode)>\w{0,20}\s*", re.IGNORECASE)
 _RANGE = re.compile(r"(?:[:#]L?\d+(?:\s*[-:]\s*L?\d+)?|\s+lines?\s+\d+.*|\s+\(?L?\d+-L?\d+\)?)$")
+_RULED = re.compile(rf"(?:{_RULE})\s*(\S.*?)\s*(?:{_RULE})")
 _CITED = re.compile(r"\d+:\d+:(?=\S)")
 _SUFFIX = re.compile(r"\s*\(([^()]*)\)\s*[:.]?\s*$")
+
+
+def _unruled(text: str) -> str:
+    """The text between rules of equal signs, dashes or lines of a box (``--- src/x.py ---``)."""
+    ruled = _RULED.fullmatch(text)
+    return ruled.group(1) if ruled else text
 
 
 def strict_label(line: str, names: Collection[str]) -> Label | None:
@@ -57,9 +66,7 @@ def strict_label(line: str, names: Collection[str]) -> Label | None:
     text = _HTML_TAG.sub("", text).strip()
     if text.startswith("//") and not text.startswith("///"):
         text = text[2:].strip()
-    ruled = re.fullmatch(r"(={2,}|-{2,}|~{2,}|#{2,})\s*(\S.*?)\s*(?:={2,}|-{2,}|~{2,}|#{2,})", text)
-    if ruled:
-        text = ruled.group(2)
+    text = _unruled(text)
     for _ in range(3):
         text = without_symbols(_HEADING.sub("", _BULLET.sub("", text, count=1), count=1)).strip()
     link = _LINK.search(text)
@@ -153,10 +160,11 @@ def info_label(info: str, names: Collection[str]) -> Label | None:
     words = text.split(None, 1)
     if len(words) == 2 and is_language(words[0].rstrip(":,")):
         name = words[1].strip().strip("\"'`()[]")
-        name = re.sub(r"^(?://|#|--)\s*", "", name)
+        name = re.sub(r"^(?://|#|--)\s*|^@(?=[^/]*$)", "", name)
         ranged = _ranged(name)
         if looks_like_path(ranged.raw, names, spaces=True):
             return ranged
+    text = text.removeprefix("@") if "/" not in text else text
     ranged = _ranged(text)
     if not is_language(ranged.raw) and looks_like_path(ranged.raw, names):
         return ranged
@@ -176,11 +184,14 @@ def comment_label(first_line: str, names: Collection[str]) -> Label | None:
     """The path in a comment on a block's first line (``# src/x.py``, ``// filepath: src/x.js``)."""
     if len(first_line) > LONGEST or first_line.startswith("#!"):
         return None
+    cell = _CELL.fullmatch(first_line)
+    if cell and looks_like_path(cell.group(1), names):
+        return Label(cell.group(1), strict=True, drop_first_line=True, comment=True)
     comment = _COMMENT.match(first_line)
     if comment is None:
         return None
     marker = _MARKER.match(comment.group(1))
-    name = undecorate(marker.group(1) if marker else comment.group(1))
+    name = undecorate(_unruled(marker.group(1) if marker else comment.group(1)))
     if not looks_like_path(name, names) or (family_of_path(name) is None and name not in names):
         return None
     filepath = bool(marker) and comment.group(1).lower().replace(" ", "").startswith("filepath")

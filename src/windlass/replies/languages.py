@@ -25,7 +25,7 @@ _FAMILIES: dict[str, tuple[str, str]] = {
     ),
     "shell": ("bash sh shell zsh fish ksh shellscript", "sh bash zsh fish ksh bats"),
     "windows": ("powershell ps1 pwsh bat batch cmd", "ps1 psm1 bat cmd"),
-    "console": ("console shell-session terminal sh-session shellsession", ""),
+    "console": ("console shell-session terminal sh-session shellsession pycon python-console doctest", ""),
     "output": ("text txt plaintext plain output log stdout none", "txt text log out"),
     "diff": ("diff patch udiff", "diff patch"),
     "go": ("go golang", "go"),

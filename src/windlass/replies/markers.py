@@ -21,6 +21,7 @@ TAG_OPEN = re.compile(
     r"boltAction|replace_in_file|edit_file|delete_file)\b([^<>\n]{0,600})>",
     re.IGNORECASE,
 )
+_INDEX = re.compile(r"\s*(?:index|id)=[\"']?\w+[\"']?\s*")
 _PATH_ATTRIBUTE = re.compile(
     r"(?:^|\s)(?:path|file_?path|file_?name|name|file|src)\s*=\s*(\"[^\"]*\"|'[^']*')", re.IGNORECASE
 )
@@ -67,7 +68,7 @@ class EditIndex:
 def names_a_file(opened: re.Match[str], lines: list[str], number: int) -> bool:
     if _PATH_ATTRIBUTE.search(opened.group(2)):
         return True
-    if opened.group(2).strip().rstrip("/"):
+    if opened.group(2).strip().rstrip("/") and not _INDEX.fullmatch(opened.group(2)):
         return False
     rest = lines[number][opened.end() : opened.end() + 600]
     following = (

@@ -20,6 +20,8 @@ class Whole:
     exact: bool = False
     #: The words around the block say that it is a part of the file.
     part: bool = False
+    #: The words above the block offer it as one of several to choose from.
+    another: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from windlass.replies.languages import ENDINGS, is_well_known_name
 
 LONGEST = 300
+_ASSIGNED = re.compile(r"^(?:file|path|name|filename|filepath|title)=|=[\"']", re.IGNORECASE)
 _WORDS = frozenset(
     [
         "new",
@@ -86,6 +87,8 @@ def looks_like_path(text: str, names: Collection[str], *, spaces: bool = False) 
     if any(char.isspace() for char in text) and not (spaces and has_ending(text)):
         return False
     if text[0] in "(=<>|&;{+" or text[-1] in ",;({=>":
+        return False
+    if _ASSIGNED.search(text):
         return False
     base = re.split(r"[/\\]", text)[-1]
     if "(" in text and not has_ending(text):

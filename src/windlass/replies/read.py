@@ -6,12 +6,19 @@ from windlass.errors import ReplyError
 from windlass.replies import labels, wording
 from windlass.replies.block import Block, Verdict
 from windlass.replies.bodies import joined
-from windlass.replies.doubts import is_a_part, looks_like_commands, refuse_doubtful
+from windlass.replies.doubts import (
+    first_filled,
+    is_a_part,
+    looks_like_commands,
+    looks_like_output,
+    refuse_doubtful,
+    refuse_two_files,
+)
 from windlass.replies.edit_blocks import EditBlocks
 from windlass.replies.items import Item, Scan
 from windlass.replies.json_replies import json_block
 from windlass.replies.kinds import refusal
-from windlass.replies.languages import family_of_path, fits, is_page, runs_in_a_shell
+from windlass.replies.languages import family_of_path, family_of_word, fits, is_page, runs_in_a_shell
 from windlass.replies.markers import PATCH_OPEN, TAG_OPEN, EditIndex
 from windlass.replies.operations import Operation, Whole
 from windlass.replies.patches import diff_operations, patch_operations
@@ -70,7 +77,9 @@ class Reader:
 
     def _fence(self, item: Item, gap: list[str]) -> Verdict:
         """Read a fence: the first reading that fits decides, from the surest to the weakest sign."""
-        block = Block(item, list(item.lines), gap, self._label(item, gap), self._pending)
+        lines = list(item.lines)
+        label, word = self._label(item, gap), family_of_word(item.info)
+        block = Block(item, lines, gap, label, self._pending, first_filled(lines), word)
         readings = (
             self._as_lone_path,
             self._as_edits,
@@ -82,6 +91,7 @@ class Reader:
             self._as_named_by_a_sentence,
             self._as_named_by_a_comment,
             self._as_output_or_commands,
+            self._as_the_past,
         )
         for reading in readings:
             verdict = reading(block)
@@ -219,11 +229,16 @@ class Reader:
         only = self._targets.only
         if block.word == "output" and not (only is not None and fits(block.word, only)):
             return Verdict.PASSED
+        if (not block.item.info or block.word == "output") and looks_like_output(block.lines):
+            return Verdict.PASSED
         asks_for_script = only is not None and runs_in_a_shell(family_of_path(only))
         if not block.item.info and looks_like_commands(block.lines) and not asks_for_script:
             self._commands = True
             return Verdict.PASSED
         return None
+
+    def _as_the_past(self, block: Block) -> Verdict | None:
+        return Verdict.TAKEN if wording.speaks_of_the_past(block.gap) else None
 
     def _named(self, block: Block, label: Label) -> Verdict:
         """A block that a path stands over: the whole file, a diff of it, or something that only concerns it."""
@@ -250,8 +265,10 @@ class Reader:
         if not label.strict and not fitting:
             self._unnamed.append((block.item, block.gap))
             return Verdict.TAKEN
-        refuse_doubtful(block.item, path, self._found, self._targets.names)
         known = self._targets.known.get(path)
+        refuse_doubtful(block.item, path, self._found, self._targets.names, known)
+        if label.comment:
+            refuse_two_files(block.lines, path, self._targets.names)
         self._operations.append(
             Whole(
                 path,
@@ -259,6 +276,7 @@ class Reader:
                 labelled=label.strict or self._targets.only is None,
                 weak=not label.strict,
                 part=known is not None and not label.comment and is_a_part(block.gap),
+                another=wording.offers_another(block.gap),
             )
         )
         return Verdict.TAKEN

@@ -25,6 +25,7 @@ _INTRODUCES = re.compile(
     r"|\bfile\s+(?:called\s+|named\s+)?)[*_`(\"']*$",
     re.IGNORECASE,
 )
+_CALLED = re.compile(r"\bfile\s+(?:called|named)\b", re.IGNORECASE)
 _TESTS_THEMSELVES = re.compile(
     r"\b(?:tests?|specs?)\s+(?:are\s+)?in(?:to)?\s+(?:the\s+)?(?:new\s+|file\s+)?[*_`(\"']*$", re.IGNORECASE
 )
@@ -101,7 +102,7 @@ def sentence_label(line: str, names: Collection[str]) -> Label | Clash | None:
     name, start, end = found[-1]
     before = re.split(r"(?<=[.!?:;])\s", line[:start])[-1]
     after = line[end:].strip().strip("*_`)")
-    if _OTHER_PURPOSE.search(_TESTS_THEMSELVES.sub(" ", before)):
+    if _OTHER_PURPOSE.search(_CALLED.sub(" ", _TESTS_THEMSELVES.sub(" ", before))):
         return None
     if not _INTRODUCES.search(before) or not (after.endswith(":") or not after.strip(".")):
         return None

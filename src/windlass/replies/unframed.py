@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from windlass.replies import bare, labels
+from windlass.replies.doubts import refuse_frame, refuse_script
 from windlass.replies.items import Scan
 from windlass.replies.json_files import decode_json, looks_like_envelope, operations_of
 from windlass.replies.kinds import refusal
@@ -48,7 +49,7 @@ def whole_reply(text: str, path: str, targets: Targets, found: Scan, *, cut: boo
     talk = bare.talk_in(path, text)
     if talk is not None:
         raise refusal("ambiguous", f"The reply mixes {path} with talk: {talk.strip()[:80]!r}.", path=path)
-    return _checked_bare(text, path, cut=cut)
+    return _checked_bare(text, path, targets, cut=cut)
 
 
 def _names_its_blocks(found: Scan, targets: Targets) -> bool:
@@ -80,7 +81,7 @@ def _bare_json(text: str, path: str, targets: Targets, *, cut: bool) -> Whole | 
         )
     if operations and any(getattr(operation, "path", None) == path for operation in operations):
         return None
-    return _checked_bare(text, path, cut=cut)
+    return _checked_bare(text, path, targets, cut=cut)
 
 
 def _names(value: object, path: str) -> bool:
@@ -132,13 +133,15 @@ def bare_reply(text: str, targets: Targets, *, cut: bool) -> Whole:
         raise refusal(
             "bad_json", "The JSON of the reply does not hold files in a form that is known.", path=path
         )
-    return _checked_bare(text, path, cut=cut)
+    return _checked_bare(text, path, targets, cut=cut)
 
 
-def _checked_bare(text: str, path: str, *, cut: bool) -> Whole:
+def _checked_bare(text: str, path: str, targets: Targets, *, cut: bool) -> Whole:
     if cut:
         raise refusal("truncated", f"The reply was cut off inside {path}.", path=path)
     lines = text.split("\n")
+    refuse_script(lines, path)
+    refuse_frame(lines, path, targets.known.get(path))
     first = next(number for number, line in enumerate(lines) if line.strip())
     last = next(number for number in range(len(lines) - 1, -1, -1) if lines[number].strip())
     return Whole(path, "\n".join(lines[first : last + 1]) + "\n")

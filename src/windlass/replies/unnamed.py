@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from windlass.replies import wording
 from windlass.replies.bodies import joined
-from windlass.replies.doubts import is_a_part, refuse_doubtful
+from windlass.replies.doubts import is_a_part, refuse_doubtful, refuse_two_files, refuse_use
 from windlass.replies.items import Item, Scan
 from windlass.replies.kinds import refusal
 from windlass.replies.labels import label_above
@@ -66,5 +66,7 @@ def the_one_file(blocks: Sequence[Unnamed], targets: Targets, found: Scan) -> Wh
     text = texts.pop()
     if not text.strip() and posixpath.basename(only) not in EMPTY_NAMES:
         raise refusal("empty", f"The block for {only} is empty.", path=only)
-    refuse_doubtful(item, only, found, targets.names)
+    refuse_doubtful(item, only, found, targets.names, targets.known.get(only))
+    refuse_two_files(item.lines, only, targets.names)
+    refuse_use(item.lines, only, gap)
     return Whole(only, text, labelled=False, part=only in targets.known and is_a_part(gap))

@@ -21,7 +21,27 @@ _USAGE = re.compile(
 )
 _PAST = re.compile(
     r"\((?:before|old|original|previous)\)|\b(?:original|old|previous)(?: (?:code|file|version|content|text|one))? (?:was|is|looked|looks|were)\b"
-    r"|(?:^|\n)\W*before\W*(?:$|\n)|\bbefore(?: the change)?:\s*$",
+    r"|(?:^|\n)\W*before\W*(?:$|\n)|\bbefore(?: the change)?:\s*$"
+    r"|(?:^|\n)\W*(?:here(?:'s|’s| is) )?(?:(?:the|your|our) )?(?:current|existing|present|buggy|broken|faulty)\s(?:\S+\s)?\W*"
+    r"(?:code|file|version|contents?|implementation|text|state|[\w./]+\.\w+)\b[^.:\n]{0,40}:?\W*(?:$|\n)"
+    r"|\bthe (?:bug|problem|issue|error|culprit|mistake) (?:is|lies|was|seems to be)\b[^.\n]{0,60}:?\s*$"
+    r"|(?:^|\n)\W*(?:❌.{0,30}|(?:bad|wrong|incorrect|avoid|don['’]t)(?: \w+){0,2}\W*:\W*)(?:$|\n)"
+    r"|\b(?:do not|don['’]t|never|instead of) [^.\n]{0,40}:\s*(?:$|\n)",
+    re.IGNORECASE,
+)
+
+
+_ANOTHER = re.compile(
+    r"(?:^|\n)[\W_]*(?:option|alternative|approach|variant|solution|choice|version)\s*(?:#?\s*\d+|[a-z]|one|two|three)\b"
+    r"|\((?:option|alternative|approach|variant|solution|version)\s*(?:\d+|[a-z])\)"
+    r"|\balternatively\b|\balternative (?:version|implementation|solution|approach)\b"
+    r"|\banother (?:option|way|approach|version|alternative|solution|possibility)\b"
+    r"|\bif you(?:['’]d)? (?:prefer|rather|want|like|need)\b|(?:^|\n)[\W_]*or\b[^\n]{0,60}:",
+    re.IGNORECASE,
+)
+_SHOWS_USE = re.compile(
+    r"\b(?:you (?:can|could|would|may|might|should)(?: now| then)? (?:use|call|run|try|import|invoke)|usage|use it|using it|"
+    r"example (?:of )?(?:use|usage|call)|(?:to|how to) (?:use|call|run|try) (?:it|this))\b",
     re.IGNORECASE,
 )
 
@@ -51,3 +71,14 @@ def speaks_of_the_past(gap: Sequence[str]) -> bool:
     """True where the text above a block says that it shows the file as it was."""
     lines = [line for line in gap[-6:] if line.strip()][-2:]
     return bool(_PAST.search("\n".join(lines)[-4 * LONGEST :]))
+
+
+def offers_another(gap: Sequence[str]) -> bool:
+    """True where the text above a block says that it is one of several to choose from."""
+    return bool(_ANOTHER.search("\n".join(line for line in gap[-12:] if line.strip())[-4 * LONGEST :]))
+
+
+def shows_a_use(gap: Sequence[str]) -> bool:
+    """True where the text above a block can only introduce a use of the file, not the file."""
+    paragraph = last_paragraph(gap)
+    return paragraph.rstrip("*_ ").endswith(":") and bool(_SHOWS_USE.search(paragraph))
