@@ -153,7 +153,8 @@ async def undo(
     entries = await journal.entries(record.run_id)
     changes = await _still_there(workspace, entries, paths)
     if not changes:
-        raise JournalError(f"Run {record.run_id} has no change to undo.")
+        already = f": it was undone; windlass redo {record.run_id} takes that back" if undone(entries) else ""
+        raise JournalError(f"Run {record.run_id} has no change to undo{already}.")
     back = [NetChange(c.path, c.after, c.before, c.mode) for c in changes]
     await _apply(journal, record, workspace, owner, "undo", back, force)
     return back

@@ -134,6 +134,13 @@ def test_diff_undo_redo_in_a_git_repository(cli: Cli, project: Path, model: Step
     assert "did not change 'nope.py'; it changed slug.py, words.py" in unknown.err
     stat = cli("diff", "last", "--stat").out
     assert stat == " slug.py  |    2 +-\n words.py |    2 ++\n 2 files, 3 lines added, 1 removed\n"
+    assert (
+        cli("diff", "last", "./w/words.py").out == cli("diff", "last", str(project / "words.py")).out == one
+    )
+    assert (
+        cli("diff", "last", "./slug.py", "--stat").out
+        == " slug.py |    2 +-\n 1 file, 1 line added, 1 removed\n"
+    )
 
     undone = cli("undo", "last", "words.py", "--json")
     assert json.loads(undone.out) == [{"path": "words.py", "change": "deleted"}]
@@ -142,10 +149,11 @@ def test_diff_undo_redo_in_a_git_repository(cli: Cli, project: Path, model: Step
     assert files(project) == before
     assert (project / "slug.py").stat().st_mode & 0o777 == 0o755
     assert git(project, "status", "--porcelain") == "A  staged.txt\n"
-    assert cli("diff", "last").out == "No change.\n"
+    undone = cli("diff", "last").out
+    assert undone.startswith("No change. What it did was undone; windlass redo ")
     again = cli("undo", "last")
     assert again.code == 1
-    assert "has no change to undo" in again.err
+    assert "has no change to undo: it was undone; windlass redo" in again.err
     assert cli("redo", "last").code == 0
     assert cli("redo", "last").code == 0
     assert files(project) == after

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -32,26 +34,32 @@ def diff(run: str, paths: tuple[str, ...], stat: bool, no_pager: bool, as_json: 
     windlass diff last src/cart.py
     windlass diff last --stat
     """
-    from windlass.history import counts, diff_of, net_changes
+    from windlass.history import counts, diff_of, net_changes, undone
 
-    async def collect(app: App) -> list[dict[str, Any]]:
+    async def collect(app: App) -> tuple[list[dict[str, Any]], str]:
         record = await app.journal.get_run(run)
+        entries = await app.journal.entries(record.run_id)
         found = []
-        for change in net_changes(await app.journal.entries(record.run_id), paths):
+        for change in net_changes(entries, in_workspace(paths, record.workspace)):
             text = await diff_of(app.journal, change)
             added, removed = counts(text)
             found.append(
                 {"path": change.path, "change": change.kind, "added": added, "removed": removed, "diff": text}
             )
-        return found
+        undo = (
+            f" What it did was undone; windlass redo {record.run_id} takes that back."
+            if undone(entries)
+            else ""
+        )
+        return found, f"No change.{undo}"
 
-    found = with_app(collect)
+    found, nothing = with_app(collect)
     if as_json:
         print_json(found)
         return
     out = console()
     if not found:
-        out.print("No change.")
+        out.print(nothing, soft_wrap=True)
     elif stat:
         width = max(len(row["path"]) for row in found)
         for row in found:
@@ -63,9 +71,10 @@ def diff(run: str, paths: tuple[str, ...], stat: bool, no_pager: bool, as_json: 
                     (minus, "red"),
                 )
             )
+        added, removed = sum(row["added"] for row in found), sum(row["removed"] for row in found)
         out.print(
-            f" {len(found)} file{'' if len(found) == 1 else 's'}, {sum(r['added'] for r in found)} lines added, "
-            f"{sum(r['removed'] for r in found)} removed"
+            f" {len(found)} file{'' if len(found) == 1 else 's'}, {added} line{'' if added == 1 else 's'} added, "
+            f"{removed} removed"
         )
     else:
         if not out.is_terminal:
@@ -80,6 +89,18 @@ def diff(run: str, paths: tuple[str, ...], stat: bool, no_pager: bool, as_json: 
                 out.print(text, soft_wrap=True, end="")
         else:
             out.print(text, soft_wrap=True, end="")
+
+
+def in_workspace(paths: Sequence[str], workspace: str) -> list[str]:
+    """The names in a run's workspace that are meant: as given, or where a path like ``./x`` or ``/…/x`` leads to."""
+    root = Path(workspace)
+    names = []
+    for path in paths:
+        whole = Path(os.path.normpath(Path.cwd() / path))  # symlinks stay what they are
+        spelled = path.startswith(("./", "../", "/"))
+        below = spelled and "://" not in workspace and whole.is_relative_to(root)
+        names.append(whole.relative_to(root).as_posix() if below else path.removeprefix("./"))
+    return names
 
 
 def bar(added: int, removed: int, width: int = 40) -> tuple[str, str]:
@@ -128,7 +149,8 @@ def undo(run: str, paths: tuple[str, ...], force: bool, as_json: bool) -> None:
     async def work(app: App) -> list[history.NetChange]:
         record = await app.journal.get_run(run)
         workspace = await app.workspace(record)
-        return await history.undo(app.journal, record, workspace, owner_name(), paths=paths, force=force)
+        chosen = in_workspace(paths, record.workspace)
+        return await history.undo(app.journal, record, workspace, owner_name(), paths=chosen, force=force)
 
     _told(with_app(work), as_json)
 
