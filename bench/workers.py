@@ -23,14 +23,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.support.netns import NETWORK, ip, namespaces, relay
 from tests.queue.fleet import PAGES, WORKER_MODULES, Fleet, judge, pages, sigkill
 from tests.support.postgres import PostgresServer, running_server
 
@@ -41,7 +40,6 @@ from windlass.testing.forks import Forks
 from windlass.testing.server import OpenAIServer
 
 CALLS = PAGES + 2
-BRIDGE, NETWORK = "wlbr0", "10.77.0"
 
 
 class Trouble:
@@ -192,34 +190,6 @@ async def wait(app: App, run_ids: list[str], trouble: Trouble | None, limit: flo
         await asyncio.sleep(0.5)
 
 
-# Three machines in one: network namespaces on a bridge.
-
-
-def _ip(*words: str, check: bool = True) -> None:
-    subprocess.run(["ip", *words], check=check, capture_output=True)
-
-
-@contextmanager
-def namespaces(names: list[str]) -> Iterator[None]:
-    """Namespaces with addresses of their own on a bridge, whose own address is .1."""
-    _ip("link", "add", BRIDGE, "type", "bridge")
-    try:
-        _ip("addr", "add", f"{NETWORK}.1/24", "dev", BRIDGE)
-        _ip("link", "set", BRIDGE, "up")
-        for number, name in enumerate(names, 2):
-            _ip("netns", "add", name)
-            _ip("link", "add", f"v{name}", "type", "veth", "peer", "name", "eth0", "netns", name)
-            _ip("link", "set", f"v{name}", "master", BRIDGE, "up")
-            _ip("-n", name, "addr", "add", f"{NETWORK}.{number}/24", "dev", "eth0")
-            _ip("-n", name, "link", "set", "eth0", "up")
-            _ip("-n", name, "link", "set", "lo", "up")
-        yield
-    finally:
-        for name in names:
-            _ip("netns", "del", name, check=False)
-        _ip("link", "del", BRIDGE, check=False)
-
-
 async def cut_off(options: argparse.Namespace) -> dict[str, Any]:
     """Three workers with addresses of their own; one loses its network for a while, in the middle of its runs."""
     names = [f"wl{number}" for number in range(3)]
@@ -240,44 +210,23 @@ async def cut_off(options: argparse.Namespace) -> dict[str, Any]:
                 await asyncio.to_thread(model.wait_for, "answered", number=12, timeout=120)
                 before = {r.run_id: r.epoch for r in await app.journal.list_runs(limit=10_000)}
                 held = await held_by(app, fleet.workers[0].pid)
-                _ip("link", "set", f"v{names[0]}", "down")
+                ip("link", "set", f"v{names[0]}", "down")
                 await asyncio.sleep(options.cut)
-                _ip("link", "set", f"v{names[0]}", "up")
+                during = {r.run_id: r.epoch for r in await app.journal.list_runs(limit=10_000)}
+                ip("link", "set", f"v{names[0]}", "up")
                 done = await wait(app, run_ids, None, options.limit)
-                after = {r.run_id: r.epoch for r in await app.journal.list_runs(limit=10_000)}
                 found = await judge_ended(app, run_ids, model, done)
                 alive = fleet.workers[0].poll() is None
                 fleet.end()
             await app.close()
-            moved = sum(after[run_id] > before[run_id] for run_id in held)
+            moved = sum(during[run_id] > before[run_id] for run_id in held)
             return {
                 "ended": done,
                 "held_when_cut": len(held),
-                "moved": moved,
+                "moved_meanwhile": moved,
                 "came_back_alive": alive,
                 **found,
             }
-
-
-async def relay(path: Path) -> asyncio.Server:
-    """The database's socket under an address that the namespaces can reach."""
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass  # one side is gone; the other is told below
-        finally:
-            writer.close()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await asyncio.open_unix_connection(str(path))
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
-
-    return await asyncio.start_server(accept, f"{NETWORK}.1", 5432)
 
 
 def database_of(url: str) -> str:
