@@ -4,7 +4,7 @@
 help:
 	@echo "make setup     .venv/bin/windlass, and all that the tests need"
 	@echo "make demo      a requirement becomes tested code (no model, no key)"
-	@echo "make test      every test"
+	@echo "make test      every test (those of the page also need Node; it gets that too)"
 	@echo "make lint      style, import directions"
 	@echo "make types     mypy --strict"
 	@echo "make bench     the measurements behind docs/"
@@ -21,6 +21,7 @@ demo:
 	@cd .demo && ../.venv/bin/windlass demo
 
 test: setup
+	@scripts/page_tools
 	.venv/bin/pytest $(ARGS)
 
 lint: setup

@@ -1,9 +1,11 @@
 """What live events cost: delivery to many watchers, memory with one that never reads, and the way of a model's token.
 
-    python bench/live.py [--clients 100] [--rate 50] [--seconds 10]
+    python bench/live.py [--clients 100] [--rate 50] [--seconds 10] [--pieces 200]
 
-Starts the real server as a process, with the local test server as its model. All traffic stays on this machine. Clients
-are plain websockets that speak Socket.IO; they run in this process, so their own cost is part of every latency.
+Starts the real server as a process, with local servers as its models. All traffic stays on this machine. The many clients
+are plain websockets that speak Socket.IO; they run in this process, so their own cost is part of every latency. The last
+part needs Debian's Chromium: each piece of a reply says when it was sent, and the browser when it was first among the
+text on the page; a page that only appends what a Server-Sent Events relay passes on is the measure.
 """
 
 from __future__ import annotations
@@ -18,12 +20,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+from playwright.async_api import async_playwright
 from websockets.asyncio.client import ClientConnection, connect
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.support.stamped import relay, stamped_model
+from tests.web_page.browser import ARGUMENTS, CHROMIUM
 
 from windlass.testing.server import Answer, OpenAIServer
 
@@ -37,9 +45,12 @@ from windlass.settings import ModelSettings, Settings
 from windlass.web.process import Process, open_socket
 from windlass.web.server import ServerOptions, WebServer
 
-home, port, token, base_url = sys.argv[1:5]
-model = ModelSettings(model="openai-chat:test-model", base_url=base_url, price="free")
-app = App(Settings(home=Path(home), model="local", models={"local": model}))
+home, port, token, base_url, stamped = sys.argv[1:6]
+models = {
+    name: ModelSettings(model="openai-chat:test-model", base_url=url, price="free")
+    for name, url in (("local", base_url), ("stamped", stamped))
+}
+app = App(Settings(home=Path(home), model="local", models=models))
 server = WebServer(app, ServerOptions(port=int(port), token=token, roots=(Path(home),)))
 process = Process(server)
 
@@ -62,6 +73,7 @@ async def commands():
 async def main():
     task = asyncio.create_task(commands())
     await process.serve([open_socket("127.0.0.1", int(port))])
+    await app.close()
 
 asyncio.run(main())
 """
@@ -71,10 +83,10 @@ TOKEN = "a token for the bench only"
 class Server:
     """The server as a process."""
 
-    def __init__(self, home: Path, base_url: str, port: int) -> None:
+    def __init__(self, home: Path, base_url: str, stamped: str, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, str(home), str(port), TOKEN, base_url],
+            [sys.executable, "-c", SERVER, str(home), str(port), TOKEN, base_url, stamped],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -100,6 +112,15 @@ class Server:
         assert self.process.stdout is not None
         await asyncio.to_thread(self.process.stdout.readline)
 
+    def stop(self) -> None:
+        """End it as a signal does."""
+        assert self.process.stdin is not None
+        # Its thread that waits for commands would keep it alive.
+        self.process.stdin.close()
+        self.process.terminate()
+        self.process.wait(timeout=60)
+        self.client.close()
+
     def rss(self) -> float:
         """Resident memory in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -110,10 +131,11 @@ class Server:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def run(self, prompt: str) -> str:
+    def run(self, prompt: str, model: str = "local") -> str:
         """Start a chat; its id."""
+        options = {"yes": True, "model": model}
         answer = self.client.post(
-            "/api/runs", json={"workflow": "chat", "prompt": prompt, "options": {"yes": True}}
+            "/api/runs", json={"workflow": "chat", "prompt": prompt, "options": options}
         )
         answer.raise_for_status()
         run_id: str = answer.json()["run_id"]
@@ -197,70 +219,45 @@ async def deaf(server: Server, run_id: str) -> None:
     )
 
 
-async def relay(base_url: str, port: int) -> asyncio.Server:
-    """The least that could stand between a model and a browser: each chunk is passed on as it comes."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
-        body = {"model": "test-model", "stream": True, "messages": [{"role": "user", "content": "relay"}]}
-        async with (
-            httpx.AsyncClient(timeout=60, trust_env=False) as client,
-            client.stream("POST", f"{base_url}/chat/completions", json=body) as answer,
-        ):
-            async for part in answer.aiter_bytes():
-                writer.write(part)
-                await writer.drain()
-        writer.close()
-
-    return await asyncio.start_server(serve, "127.0.0.1", port)
+#: Notes in the browser when each piece is first among the text that a reader sees.
+_LATENESS = r"""() => {
+    window.late = {};
+    const look = () => {
+        for (const row of document.querySelectorAll('#live'))
+            for (const [, n, sent] of row.textContent.matchAll(/<(\d+)@([\d.]+)>/g))
+                window.late[n] ??= performance.timeOrigin + performance.now() - Number(sent);
+    };
+    const begin = () => new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true });
+    document.documentElement ? begin() : addEventListener('DOMContentLoaded', begin);
+}"""
 
 
-async def tokens(server: Server, model: OpenAIServer, relay_port: int, pieces: int) -> None:
-    """From the moment that the model hands a piece over to the moment that a client has it."""
-    # Pieces say their own number; the model hands one over every 50 ms after its first.
-    words = [f"<{n:03d}>" for n in range(pieces)]
-    model.handler = lambda request: Answer("".join(words), chunk=5, seconds_per_chunk=0.05, delay=0.5)
-
-    def lateness(arrived: dict[int, float]) -> list[float]:
-        # The earliest arrival, after its own place in the rhythm, is taken as the rhythm's start: what is compared is the spread.
-        return [at - n * 0.05 for n, at in sorted(arrived.items())]
-
-    bare: dict[int, float] = {}
-    async with (
-        httpx.AsyncClient(timeout=60, trust_env=False) as client,
-        client.stream("GET", f"http://127.0.0.1:{relay_port}/") as answer,
-    ):
-        async for line in answer.aiter_lines():
-            for n in _numbers(line):
-                bare.setdefault(n, time.monotonic())
-    ours: dict[int, float] = {}
-    run_id = await asyncio.to_thread(server.run, "tokens")
-    text = ""
-    async with watching(server, run_id) as line:
-        while len(ours) < pieces:
-            packet = str(await asyncio.wait_for(line.recv(), 60))
-            if packet.startswith('42["text"'):
-                payload = json.loads(packet[2:])[1]
-                text += payload["delta"]
-                for n in _numbers(text):
-                    ours.setdefault(n, time.monotonic())
-            elif packet == "2":
-                await line.send("3")
-    for name, seen in (("bare SSE relay", bare), ("windlass, token to client", ours)):
-        late = lateness(seen)
-        floor = min(late)
-        extra = [value - floor for value in late]
-        print(
-            f"{name}: {len(seen)}/{pieces} pieces; behind the model's rhythm p50 {percentile(extra, 0.5):.0f} ms, "
-            f"p99 {percentile(extra, 0.99):.0f} ms, mean {statistics.mean(extra) * 1000:.0f} ms"
-        )
-
-
-def _numbers(text: str) -> Iterator[int]:
-    import re
-
-    yield from (int(n) for n in re.findall(r"<(\d{3})>", text))
+async def tokens(server: Server, model_url: str, pieces: int) -> None:
+    """From the moment that the model sends a piece to the moment that it is in the browser's document."""
+    async with relay(model_url) as bare, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        for name in ("bare SSE relay, token to text in Chromium", "windlass, token to text in Chromium"):
+            page = await browser.new_page(viewport={"width": 1440, "height": 900})
+            await page.add_init_script(f"({_LATENESS})()")
+            if name.startswith("bare"):
+                await page.goto(bare)
+            else:
+                link = (await asyncio.to_thread(server.client.post, "/api/launch-links", json={})).json()[
+                    "url"
+                ]
+                await page.goto(link)
+                run_id = await asyncio.to_thread(server.run, "tokens", model="stamped")
+                await page.goto(f"{server.url}/runs/{run_id}")
+            await page.wait_for_function(
+                "wanted => Object.keys(window.late).length >= wanted", arg=pieces, timeout=120_000
+            )
+            late = list((await page.evaluate("window.late")).values())
+            print(
+                f"{name}: {len(late)}/{pieces} pieces; p50 {statistics.median(late):.0f} ms, "
+                f"p99 {percentile(late, 0.99) / 1000:.0f} ms, max {max(late):.0f} ms"
+            )
+            await page.close()
+        await browser.close()
 
 
 async def main() -> None:
@@ -271,28 +268,29 @@ async def main() -> None:
     parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--rate", type=int, default=50, help="events a second")
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--pieces", type=int, default=200, help="of a reply that is watched in Chromium")
     parser.add_argument("--port", type=int, default=8790)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home, OpenAIServer(lambda request: Answer("Done.")) as model:
-        server = Server(Path(home), model.base_url, given.port)
-        try:
-            run_id = server.run("bench")
-            for _ in range(100):
-                run = server.client.get(f"/api/runs/{run_id}").json()
-                if run["status"] not in ("Pending", "Started"):
-                    break
-                time.sleep(0.1)
-            if run["status"] != "Success":
-                raise SystemExit(f"the first run did not succeed: {run}")
-            await delivery(server, run_id, given.clients, given.rate, given.seconds)
-            await deaf(server, run_id)
-            between = await relay(model.base_url, given.port + 1)
-            await tokens(server, model, given.port + 1, 100)
-            between.close()
-        finally:
-            server.process.terminate()
-            server.process.wait(timeout=60)
-            server.client.close()
+    async with stamped_model(given.pieces) as stamped:
+        with tempfile.TemporaryDirectory() as home, OpenAIServer(lambda request: Answer("Done.")) as model:
+            await measure(Server(Path(home), model.base_url, stamped, given.port), stamped, given)
+
+
+async def measure(server: Server, stamped: str, given: argparse.Namespace) -> None:
+    """The three parts."""
+    try:
+        run_id = server.run("bench")
+        run: dict[str, Any] = {"status": "Pending"}
+        while run["status"] in ("Pending", "Started"):
+            await asyncio.sleep(0.1)
+            run = server.client.get(f"/api/runs/{run_id}").json()
+        if run["status"] != "Success":
+            raise SystemExit(f"the first run did not succeed: {run}")
+        await delivery(server, run_id, given.clients, given.rate, given.seconds)
+        await deaf(server, run_id)
+        await tokens(server, stamped, given.pieces)
+    finally:
+        server.stop()
 
 
 if __name__ == "__main__":

@@ -16,12 +16,11 @@ HERE = Path(__file__).resolve().parent
 COMMITTED = HERE.parent / "src" / "windlass" / "web" / "static"
 
 
-def build(target: Path) -> None:
+def build(target: Path, node: str = "node") -> None:
     """Build the page into a folder. Raises CalledProcessError with the tool's own words."""
     command = [
-        "npx",
-        "--no-install",
-        "vite",
+        node,
+        str(HERE / "node_modules" / "vite" / "bin" / "vite.js"),
         "build",
         "--outDir",
         str(target),

@@ -165,9 +165,10 @@ def test_a_gate_is_answered_and_the_run_goes_on(served: Served, client: httpx.Cl
 
 
 def test_cancel_lets_the_call_finish_and_a_fork_goes_its_own_way(
-    served: Served, client: httpx.Client, talk: Talk
+    served: Served, client: httpx.Client, talk: Talk, tmp_path: Path
 ) -> None:
-    usual, talk.answer = talk.answer, Answer("slow " * 20, chunk=5, seconds_per_chunk=0.03)
+    cancelled = tmp_path / "cancelled"
+    usual, talk.answer = talk.answer, Answer("slow " * 20, until=str(cancelled))
     try:
         run_id = served.start(client)
         with client.stream(
@@ -177,8 +178,10 @@ def test_cancel_lets_the_call_finish_and_a_fork_goes_its_own_way(
                 if line == "event: text":
                     break
             assert client.post(f"/api/runs/{run_id}/cancel", json={}).status_code == 200
+        cancelled.touch()
         run = wait_for_end(client, run_id)
     finally:
+        cancelled.touch()
         talk.answer = usual
     call = client.get(f"/api/runs/{run_id}/calls").json()[0]
     assert call["state"] == "done", "the reply under way was kept"
@@ -191,7 +194,7 @@ def test_cancel_lets_the_call_finish_and_a_fork_goes_its_own_way(
 
 
 def test_cancel_now_cuts_the_call_off(served: Served, client: httpx.Client, talk: Talk) -> None:
-    usual, talk.answer = talk.answer, Answer("slow " * 2000, chunk=5, seconds_per_chunk=0.02)
+    usual, talk.answer = talk.answer, Answer("slow " * 20_000, chunk=5, seconds_per_chunk=0.02)
     try:
         run_id = served.start(client)
         with client.stream(

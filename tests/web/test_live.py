@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket as sockets
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.page_tools import node, npm_package
 from tests.web.serving import (
     PATIENCE,
     Answer,
@@ -30,8 +31,8 @@ from tests.web.wire import Wire
 from windlass.events import Event
 
 LONG = "".join(f"word{n:03d} " for n in range(60)) + "Ω😀 end"
-NODE = shutil.which("node")
-NPM = Path(__file__).resolve().parents[2] / "frontend" / "node_modules"
+#: So long that nobody has to hurry; what has been seen enough of is let come at once.
+ENDLESS = "Ω😀 " + "".join(f"word{n:05d} " for n in range(6_000)) + "Ω😀 end"
 
 
 @pytest.fixture
@@ -97,6 +98,7 @@ class Watcher:
 def test_every_event_once_and_in_order_though_the_connection_is_lost(
     served: Served, client: httpx.Client, slowly: Talk
 ) -> None:
+    slowly.answer = Answer(ENDLESS, chunk=8, seconds_per_chunk=0.01)
     run_id = served.start(client)
     watcher = Watcher(served, run_id)
     for _ in range(4):
@@ -104,12 +106,13 @@ def test_every_event_once_and_in_order_though_the_connection_is_lost(
             pass
         watcher.reconnect()
     joined = dict(watcher.texts)
+    slowly.hurry()
     watcher.to_the_end()
     stored = client.get(f"/api/runs/{run_id}/events").json()["events"]
     assert watcher.applied == stored
     assert [row["event_id"] for row in stored] == list(range(1, len(stored) + 1))
-    assert joined["chat_step"] and LONG.startswith(joined["chat_step"])
-    assert watcher.texts["chat_step"] == LONG, "text joined across five connections is the whole text"
+    assert joined["chat_step"] and ENDLESS.startswith(joined["chat_step"])
+    assert watcher.texts["chat_step"] == ENDLESS, "text joined across five connections is the whole text"
 
 
 def test_late_and_early_watchers_see_the_same(served: Served, client: httpx.Client, slowly: Talk) -> None:
@@ -170,7 +173,10 @@ def test_nonsense_gets_a_sentence(served: Served, payload: tuple[Any, ...]) -> N
     wire.close()
 
 
-def test_one_connection_watches_so_many_runs_and_asks_so_often(served: Served, client: httpx.Client) -> None:
+def test_one_connection_watches_so_many_runs_and_asks_so_often(
+    served: Served, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served.web.live._asked, "per_second", 0.001)
     run_id = served.start(client)
     wait_for_end(client, run_id)
     wire = Wire(served)
@@ -190,7 +196,8 @@ def test_a_client_that_never_reads_is_cut_off_and_others_are_not(
     deaf.call("subscribe", {"run": run_id, "since": 10_000})
     deaf.line.socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
     # Stops its reading thread for good: from here on the kernel's buffers fill, then the server's.
-    deaf.line.protocol.receive_data = lambda data: __import__("time").sleep(PATIENCE)  # type: ignore[method-assign]
+    over = threading.Event()
+    deaf.line.protocol.receive_data = lambda data: over.wait(PATIENCE)  # type: ignore[assignment,method-assign]
     loop, feed = served.web._loop, served.web.feed
     assert loop is not None
     for number in range(4000):
@@ -205,6 +212,7 @@ def test_a_client_that_never_reads_is_cut_off_and_others_are_not(
     assert number < 2500
     wait_for(lambda: served.web.live.connections == 1, why="the deaf client to be gone")
     feed._streams.clear()
+    over.set()
     reader.close()
 
 
@@ -254,9 +262,9 @@ def stream_end(data=None):
     seen.append(("stream_end", data))
     ended.set()
 
-client.connect(url, headers=headers, wait_timeout=20)
+client.connect(url, headers=headers, wait_timeout=60)
 client.emit("start_stream", payload)
-ended.wait(20)
+ended.wait(60)
 print(json.dumps(seen), flush=True)
 os._exit(0)
 """
@@ -296,10 +304,6 @@ def test_a_python_client_of_the_original_runs_unchanged(served: Served) -> None:
     assert [name for name, _ in failed] == ["error", "stream_end"] and "nonesuch" in failed[0][1]["error"]
 
 
-@pytest.mark.skipif(NODE is None, reason="node is not installed; the Python client covers the contract")
-@pytest.mark.skipif(
-    not (NPM / "socket.io-client").exists(), reason="npm's socket.io-client is not installed (frontend)"
-)
 @pytest.mark.parametrize("transports", [["websocket"], ["polling", "websocket"]])
 def test_an_npm_client_of_the_original_runs_unchanged(served: Served, transports: list[str]) -> None:
     script = """
@@ -317,23 +321,23 @@ def test_an_npm_client_of_the_original_runs_unchanged(served: Served, transports
         socket.on("connect_error", (error) => { console.error(error.message); process.exit(1); });
         socket.on("connect", () => socket.emit("start_stream", { prompt: "Hi", tags: {}, files: [], messages: [] }));
     """
-    assert NODE is not None
     done = subprocess.run(
-        [NODE, "-e", script, json.dumps([served.url, served.token, transports])],
+        [node(), "-e", script, json.dumps([served.url, served.token, transports])],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
-        env={"PATH": os.environ["PATH"], "NODE_PATH": str(NPM)},
+        env={"PATH": os.environ["PATH"], "NODE_PATH": str(npm_package("socket.io-client").parent)},
     )
     assert done.returncode == 0, done.stderr
     check_original([tuple(row) for row in json.loads(done.stdout)], "Hello there.")
 
 
 def test_a_stopped_server_hands_its_runs_back_and_the_next_one_takes_them_up(
-    own: tuple[Path, Path, str], model: OpenAIServer, slowly: Talk
+    own: tuple[Path, Path, str], model: OpenAIServer, slowly: Talk, tmp_path: Path
 ) -> None:
     home, root, base_url = own
-    slowly.answer = Answer(LONG, chunk=8, seconds_per_chunk=0.05)
+    asked_to_stop = tmp_path / "asked to stop"
+    slowly.answer = Answer(LONG, until=str(asked_to_stop))
     before = model.count()
     with serving(settings_for(home, base_url), root, places=1) as first, first.client() as client:
         under_way = first.start(
@@ -344,7 +348,11 @@ def test_a_stopped_server_hands_its_runs_back_and_the_next_one_takes_them_up(
         while watcher.step() != "text":
             pass
         asked = model.count() - before
-        first.stop()
+        stopping = threading.Thread(target=first.stop)
+        stopping.start()
+        wait_for(lambda: first.web.crew.closing, why="the server to know that it ends")
+        asked_to_stop.touch()
+        stopping.join()
     assert asked == 1
     app = first.app.__class__(settings_for(home, base_url))
     runs = {r.run_id: r for r in __import__("asyncio").run(_records(app))}

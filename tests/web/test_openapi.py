@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import httpx
 import pytest
+import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from tests.web.serving import Served, wait_for_end
 
@@ -121,3 +131,53 @@ def test_whatever_is_sent_the_server_has_no_fault(served: Served, document: dict
 
         send()
         assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
+def test_answers_are_as_the_document_says(
+    served: Served, document: dict[str, Any], mode: schemathesis.GenerationMode
+) -> None:
+    """Schemathesis over every operation: what fits the document and what does not; of a real run, and of others."""
+    served.web.guard.requests.burst = 1e9
+    checks = [
+        not_a_server_error,
+        status_code_conformance,
+        content_type_conformance,
+        response_schema_conformance,
+    ]
+    if mode is schemathesis.GenerationMode.NEGATIVE:
+        checks.append(negative_data_rejection)
+    with served.client() as client:
+        run_id = served.start(client)
+        wait_for_end(client, run_id)
+        real = {"run_id": run_id, "name": client.get("/api/prompts").json()[0]["name"]}
+    seen: dict[str, set[int]] = {}
+    for found in schemathesis.openapi.from_dict(document).get_all_operations():
+        operation = found.ok()
+        named = {name: value for name, value in real.items() if f"{{{name}}}" in operation.path}
+        for path_parameters in (named, None) if named else (None,):
+
+            @settings(
+                max_examples=EXAMPLES,
+                deadline=None,
+                database=None,
+                derandomize=True,
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(operation.as_strategy(mode, path_parameters=path_parameters))
+            def answer(case: schemathesis.Case) -> None:
+                headers = {**served.headers, "Content-Type": "application/json"}
+                response = case.call(base_url=served.url, headers=headers)
+                # Too large is refused as well, though not among the statuses that Schemathesis takes for a refusal.
+                wanted = checks[:4] if response.status_code == 413 else checks
+                case.validate_response(response, checks=wanted, headers=headers)
+                seen.setdefault(case.operation.label, set()).add(response.status_code)
+
+            # Nothing can be wrong about an operation that takes nothing.
+            with suppress(Unsatisfiable) if mode is schemathesis.GenerationMode.NEGATIVE else nullcontext():
+                answer()
+    if mode is schemathesis.GenerationMode.POSITIVE:
+        assert len(seen) == len(operations(document))
+        assert sum(min(statuses) < 300 for statuses in seen.values()) >= 12, seen
+    else:
+        assert sum(422 in statuses for statuses in seen.values()) >= 14, seen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import socket
 import stat
 import subprocess
@@ -20,7 +21,7 @@ from fastapi.routing import APIRoute
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.web.serving import Served, serving, settings_for, wait_for_end
+from tests.web.serving import PATIENCE, Served, serving, settings_for, wait_for_end
 from windlass.errors import ConfigError
 from windlass.web import access as access_module
 from windlass.web.access import LAUNCH_SECONDS, SESSION_SECONDS, Access
@@ -41,7 +42,7 @@ def ws_url(served: Served) -> str:
 def ws_status(served: Served, **options: object) -> int:
     """The status with which a websocket is refused; 101 when it is not."""
     try:
-        with connect(ws_url(served), **options):  # type: ignore[arg-type]
+        with connect(ws_url(served), open_timeout=PATIENCE, **options):  # type: ignore[arg-type]
             return 101
     except InvalidStatus as refused:
         return refused.response.status_code
@@ -118,6 +119,7 @@ def test_the_open_routes_hold_nothing(served: Served) -> None:
 def test_trying_tokens_is_slowed_down(own: tuple[Path, Path, str]) -> None:
     home, root, base_url = own
     with serving(settings_for(home, base_url), root) as served, served.stranger() as stranger:
+        served.web.guard.failures.per_second = 0.001
         seen = [stranger.get("/api/meta").status_code for _ in range(40)]
         assert seen[0] == 401 and 429 in seen
         with served.client() as client:
@@ -173,7 +175,7 @@ def test_a_name_that_was_rebound_to_us_is_refused(served: Served, client: httpx.
         f"Connection: Upgrade\r\nAuthorization: Bearer {served.token}\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", served.options.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", served.options.port), timeout=PATIENCE) as line:
         line.sendall(raw.encode())
         assert line.recv(100).startswith(b"HTTP/1.1 400")
 
@@ -212,7 +214,7 @@ def test_two_hosts_or_origins_in_one_request_are_refused(served: Served) -> None
             f"GET /api/runs HTTP/1.1\r\nHost: 127.0.0.1:{served.options.port}\r\n{extra}\r\n"
             f"Authorization: Bearer {served.token}\r\nConnection: close\r\n\r\n"
         )
-        with socket.create_connection(("127.0.0.1", served.options.port), timeout=20) as line:
+        with socket.create_connection(("127.0.0.1", served.options.port), timeout=PATIENCE) as line:
             line.sendall(raw.encode())
             assert line.recv(100).startswith(b"HTTP/1.1 400")
 
@@ -346,7 +348,7 @@ def test_the_command_refuses_another_bind(windlass_home: Path) -> None:
     ],
 )  # fmt: skip
 def test_no_address_reaches_another_file(served: Served, path: str) -> None:
-    with socket.create_connection(("127.0.0.1", served.options.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", served.options.port), timeout=PATIENCE) as line:
         line.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = b""
         while part := line.recv(65536):
@@ -414,10 +416,10 @@ def test_large_bodies_are_refused_unread(served: Served, client: httpx.Client) -
         f"POST /api/runs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {served.token}\r\n"
         "Content-Type: application/json\r\n"
     )
-    with socket.create_connection(("127.0.0.1", served.options.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", served.options.port), timeout=PATIENCE) as line:
         line.sendall((head + "Content-Length: 100000000\r\n\r\n").encode())
         assert line.recv(100).startswith(b"HTTP/1.1 413"), "said before any of it came"
-    with socket.create_connection(("127.0.0.1", served.options.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", served.options.port), timeout=PATIENCE) as line:
         line.sendall((head + "Transfer-Encoding: chunked\r\n\r\n").encode())
         chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
         try:
@@ -431,28 +433,33 @@ def test_large_bodies_are_refused_unread(served: Served, client: httpx.Client) -
 
 
 def test_a_stranger_is_refused_before_anything_is_read(served: Served) -> None:
-    with socket.create_connection(("127.0.0.1", served.options.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", served.options.port), timeout=PATIENCE) as line:
         line.sendall(b"POST /api/runs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
         assert line.recv(100).startswith(b"HTTP/1.1 401"), "no byte of the body was waited for"
 
 
 def test_a_large_message_ends_its_connection_only(served: Served, client: httpx.Client) -> None:
-    with connect(ws_url(served), additional_headers=served.headers, max_size=None) as line:
-        assert str(line.recv(timeout=20)).startswith("0")
+    with connect(
+        ws_url(served), additional_headers=served.headers, max_size=None, open_timeout=PATIENCE
+    ) as line:
+        assert str(line.recv(timeout=PATIENCE)).startswith("0")
         line.send("40")
-        assert str(line.recv(timeout=20)).startswith("40")
+        assert str(line.recv(timeout=PATIENCE)).startswith("40")
         line.send('42["subscribe",{"run":"' + "x" * (MAX_BODY + 100) + '"}]')
         with pytest.raises(Exception, match=r"(?i)close|1009|1005|1006"):
             for _ in range(5):
-                line.recv(timeout=20)
+                line.recv(timeout=PATIENCE)
     assert client.get("/readyz").status_code == 200
 
 
 def test_a_thousand_idle_connections_do_not_keep_others_out(served: Served, client: httpx.Client) -> None:
+    # Both ends of each are this process's.
+    least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(least, min(4096, most)), most))
     idle = []
     try:
         for _ in range(1000):
-            line = socket.create_connection(("127.0.0.1", served.options.port), timeout=20)
+            line = socket.create_connection(("127.0.0.1", served.options.port), timeout=PATIENCE)
             idle.append(line)
         with served.client() as another:
             assert another.get("/api/runs").status_code == 200
@@ -467,8 +474,8 @@ def test_a_connection_that_asks_nothing_is_closed(
     home, root, base_url = own
     monkeypatch.setattr("windlass.web.process.IDLE", 0.3)
     with serving(settings_for(home, base_url), root) as served:
-        silent = socket.create_connection(("127.0.0.1", served.options.port), timeout=20)
-        slow = socket.create_connection(("127.0.0.1", served.options.port), timeout=20)
+        silent = socket.create_connection(("127.0.0.1", served.options.port), timeout=PATIENCE)
+        slow = socket.create_connection(("127.0.0.1", served.options.port), timeout=PATIENCE)
         slow.sendall(b"GET / HTTP/1.1\r\nHost: local")
         for line in (silent, slow):
             with line:

@@ -21,7 +21,13 @@ class Wire:
         self._stack = ExitStack()
         url = served.url.replace("http://", "ws://") + "/socket.io/?EIO=4&transport=websocket"
         self.line: ClientConnection = self._stack.enter_context(
-            connect(url, additional_headers=served.headers, max_size=None, close_timeout=0.2)
+            connect(
+                url,
+                additional_headers=served.headers,
+                max_size=None,
+                open_timeout=PATIENCE,
+                close_timeout=0.2,
+            )
         )
         self.events: deque[tuple[str, dict[str, Any]]] = deque()
         self._acks: dict[int, Any] = {}

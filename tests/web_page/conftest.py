@@ -76,7 +76,7 @@ def opener(browser: Browser, served: Served, complaints: list[str]) -> Iterator[
 
     def open_page(path: str = "/", *, signed_in: bool = True, **options: object) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)

@@ -6,7 +6,6 @@ import gzip
 import importlib.util
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,15 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.support.page_tools import node, npm_package
 from tests.web.serving import Served
 from tests.web_page.conftest import Opener
 from tests.web_page.world import REQUIREMENT, Model, add_versions, failed, finished
 
 pytestmark = pytest.mark.xdist_group("browser")
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 
 ROOT = Path(__file__).resolve().parents[2]
-AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
@@ -173,14 +172,13 @@ def settle(page: Page, address: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(opener: Opener, served: Served, runs: dict[str, str], scheme: str) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed (npm ci in frontend/)")
+    axe = (npm_package("axe-core") / "axe.min.js").read_text()
     page = opener(color_scheme=scheme, reduced_motion="reduce")
     found: dict[str, Any] = {}
     for name, address in addresses(runs).items():
         settle(page, served.url + address)
         # Through the protocol, not as a script element: the page's own policy would refuse that.
-        page.evaluate(AXE.read_text())
+        page.evaluate(axe)
         result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         serious = [v for v in result["violations"] if v["impact"] in ("serious", "critical")]
         found |= {f"{name}: {v['id']}": [node["html"] for node in v["nodes"]][:3] for v in serious}
@@ -239,11 +237,11 @@ def test_the_lock_file_names_no_registry() -> None:
 
 
 def test_the_committed_page_is_what_the_sources_give(tmp_path: Path) -> None:
-    if shutil.which("npx") is None or not (ROOT / "frontend" / "node_modules" / "vite").exists():
-        pytest.skip("Node or frontend/node_modules is missing (npm ci in frontend/)")
+    npm_package("vite")
+    found = node()
     script = importlib.util.spec_from_file_location("check_build", ROOT / "frontend" / "check_build.py")
     assert script is not None and script.loader is not None
     check = importlib.util.module_from_spec(script)
     script.loader.exec_module(check)
-    check.build(tmp_path / "static")
+    check.build(tmp_path / "static", found)
     assert check.differences(tmp_path / "static") == []

@@ -16,7 +16,7 @@ from tests.web_page.long_run import write_long_run
 from tests.web_page.world import HOSTILE, QUESTION, REQUIREMENT, Model, failed, finished, start
 
 pytestmark = pytest.mark.xdist_group("browser")
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="module")
@@ -62,26 +62,35 @@ def test_a_run_is_started_from_the_form_and_watched_to_its_end(
 
 
 def test_a_dropped_connection_loses_and_repeats_nothing(
-    opener: Opener, model: Model, client: httpx.Client
+    opener: Opener, model: Model, client: httpx.Client, tmp_path: Path
 ) -> None:
     sockets: list[WebSocketRoute] = []
-    model.pace, model.chunk = 0.02, 12
+    step, go_on = "test_generation_step[test_durations.py]", tmp_path / "go on"
+    # That reply is on its way when the connection is lost.
+    model.pace, model.chunk, model.until[step] = 0.02, 12, str(go_on)
 
     page = opener()
     page.route_web_socket(
         re.compile("/socket.io/"), lambda ws: (ws.connect_to_server(), sockets.append(ws)) and None
     )
+    page.add_init_script(
+        """window.stood = [];
+        new MutationObserver(() => {
+            const now = document.querySelector('[data-connection]')?.dataset.connection;
+            if (now && now !== stood.at(-1)) stood.push(now);
+        }).observe(document, { subtree: true, childList: true, attributeFilter: ['data-connection'] });"""
+    )
     run_id = start(client, REQUIREMENT, yes=True)
     page.goto(page.url.rstrip("/") + f"/runs/{run_id}")
-    expect(page.locator("[data-step^='test_generation_step['][data-status=streaming]")).to_be_visible(
-        timeout=20_000
-    )
+    expect(page.locator(f"[data-step='{step}'][data-status=streaming]")).to_be_visible()
+    expect(page.locator("[data-connection=live]")).to_be_visible()
     before = shown(page)
     sockets[-1].close()
-    expect(page.locator("[data-connection=reconnecting]")).to_be_visible()
+    page.wait_for_function("stood.includes('reconnecting')")
+    go_on.touch()
+    expect(page.locator(".badge")).to_have_text("Success")
     expect(page.locator("[data-connection=live]")).to_be_visible()
     assert len(sockets) == 2
-    expect(page.locator(".badge")).to_have_text("Success")
     events = client.get(f"/api/runs/{run_id}/events").json()["events"]
     expect(page.locator("#main")).to_have_attribute("data-events", str(len(events)))
     assert before < len(events)
@@ -110,7 +119,7 @@ def test_a_dropped_connection_loses_and_repeats_nothing(
 def test_a_reload_in_mid_run_shows_the_text_from_its_beginning(
     opener: Opener, model: Model, client: httpx.Client
 ) -> None:
-    model.pace, model.chunk, model.chat = 0.05, 6, " ".join(f"word{n:03}" for n in range(900))
+    model.pace, model.chunk, model.chat = 0.05, 3, " ".join(f"word{n:03}" for n in range(900))
     run_id = start(client, "Talk.", "chat", yes=True)
     page = opener(f"/runs/{run_id}")
     expect(page.locator("#live .row").first).to_contain_text("word003")

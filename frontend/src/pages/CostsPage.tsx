@@ -70,6 +70,7 @@ export function CostsPage() {
           {total.unknown > 0 && <p class="hint">{plural(total.unknown, "call")} broke off and may have been paid for; their cost is not known.</p>}
           {by === "day" && (
             <div class="card chart-card">
+              <h2 class="tile-label">{total.cost > 0 ? "Cost a day" : "Tokens a day"}</h2>
               <BarChart labels={byDay.map(([day]) => day)} values={byDay.map(([, row]) => (!row ? 0 : total.cost > 0 ? known(row) : row.input_tokens + row.output_tokens))} format={total.cost > 0 ? usd : short} label={total.cost > 0 ? "Cost by day" : "Tokens by day"} />
             </div>
           )}
@@ -98,7 +99,7 @@ export function CostsPage() {
                     <td class="number">{count(row.output_tokens)}</td>
                     <td class="number">{row.cost_usd === null ? <span title="A part of it is not known">{known(row) ? `≥ ${usd(known(row))}` : "unknown"}</span> : usd(row.cost_usd)}</td>
                     <td class="share">
-                      <span class="share-bar" style={{ width: most ? `${(100 * known(row)) / most}%` : "0" }} />
+                      {known(row) > 0 && <span class="share-bar" style={{ width: `${(100 * known(row)) / most}%` }} />}
                     </td>
                   </tr>
                 ))}

@@ -6,6 +6,7 @@
 
 import type { RefObject } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
+import { plural } from "../format";
 
 export const ROW = 20;
 const SPARE = 20;
@@ -15,7 +16,8 @@ export class Layout {
   starts: number[] = [];
   lines: number[] = [];
   text = "";
-  private lineCount = 0;
+  /** How many lines the text has; a long one takes several rows. */
+  lineCount = 0;
 
   constructor(readonly columns: number) {}
 
@@ -198,7 +200,7 @@ export function LongText({ text: given, box, name, marked, onLine, label, live }
       ref={own}
       class={live ? "long-text live" : "long-text"}
       role="group"
-      aria-label={`${label}, ${rows} lines`}
+      aria-label={`${label}, ${plural(layout.lineCount, "line")}`}
       id={name}
       style={{ height: `${Math.max(1, rows) * ROW}px` }}
     >

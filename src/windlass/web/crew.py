@@ -75,6 +75,10 @@ class Crew:
                 return await self.app.journal.get_run(run_id)
             job.task.cancel()
             await asyncio.gather(job.task, return_exceptions=True)
+            record = await self.app.journal.get_run(run_id)
+            if record.status is WorkflowStatus.Cancelled:
+                # It came to its end by itself on the way: the wish is fulfilled.
+                return record
         record = await self.app.cancel(run_id, now=now)
         await self.feed.look(run_id)
         return record

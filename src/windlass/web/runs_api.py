@@ -126,5 +126,5 @@ async def run_events(
     if ended and resumed and not await services.app.journal.events(run_id, since=since, limit=1):
         # Tells EventSource that there is nothing to come back for.
         return Response(status_code=204)
-    stream = event_stream(services, run_id, since)
+    stream = event_stream(services, run_id, since, request.scope["windlass.abort"])
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})

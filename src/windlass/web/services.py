@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from windlass.web.access import Access
 from windlass.web.crew import Crew
 from windlass.web.feed import Feed
 from windlass.web.metrics import Metrics
+from windlass.web.readers import Reader
 
 
 @dataclass
@@ -30,16 +30,17 @@ class Services:
     cookie: str
     #: How many Socket.IO connections are open.
     sockets: Callable[[], int] = lambda: 0
-    #: Those who read a run's events as a stream; None ends one.
-    readers: dict[str, list[asyncio.Queue[Event | None]]] = field(default_factory=dict)
+    #: Those who read a run's events as a stream.
+    readers: dict[str, list[Reader]] = field(default_factory=dict)
 
     async def to_readers(self, event: Event) -> None:
         """A sink for the feed."""
-        for inbox in self.readers.get(event.run_id, ()):
-            inbox.put_nowait(event)
+        for reader in self.readers.get(event.run_id, ()):
+            if not reader.give(event):
+                self.metrics.add("windlass_slow_clients_total")
 
     def end_streams(self) -> None:
         """The server stops: nobody's stream holds it up."""
-        for inboxes in self.readers.values():
-            for inbox in inboxes:
-                inbox.put_nowait(None)
+        for readers in self.readers.values():
+            for reader in readers:
+                reader.end()

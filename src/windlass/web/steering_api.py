@@ -64,6 +64,7 @@ async def answer(request: Request, record: TheRun, body: schemas.AnswerGate) -> 
 async def undo(request: Request, record: TheRun, body: schemas.Undo) -> list[dict[str, Any]]:
     """Put the files that a run changed back to what they were before it: all of them, or only ``paths``."""
     services = services_of(request)
+    await services.crew.settled(record.run_id)
     workspace = await services.app.workspace(record)
     changes = await history.undo(
         services.app.journal, record, workspace, owner_name(), paths=body.paths, force=body.force
@@ -75,6 +76,7 @@ async def undo(request: Request, record: TheRun, body: schemas.Undo) -> list[dic
 async def redo(request: Request, record: TheRun, body: schemas.Redo) -> list[dict[str, Any]]:
     """Take the last undo back."""
     services = services_of(request)
+    await services.crew.settled(record.run_id)
     workspace = await services.app.workspace(record)
     changes = await history.redo(services.app.journal, record, workspace, owner_name(), force=body.force)
     return [{"path": change.path, "change": change.kind} for change in changes]

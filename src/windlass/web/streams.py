@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from windlass.events import Event
 from windlass.web import stats
 from windlass.web.live import as_json
+from windlass.web.readers import Reader
 from windlass.web.services import Services
 
-#: Events that may wait for one reader before it is cut off; it comes back with the number of the last one it got.
-MAX_WAITING = 1_000
 #: Seconds without an event after which a comment shows that the server is still there.
 SILENCE = 15.0
 
 
-async def event_stream(services: Services, run_id: str, since: int) -> AsyncIterator[str]:
-    """The stored events after ``since``, then live ones, until the run ends or the server stops."""
-    inbox: asyncio.Queue[Event | None] = asyncio.Queue()
-    services.readers.setdefault(run_id, []).append(inbox)
+async def event_stream(
+    services: Services, run_id: str, since: int, abort: Callable[[], None]
+) -> AsyncIterator[str]:
+    """The stored events after ``since``, then live ones, until the run ends or the server stops. ``abort`` ends the
+    connection of a client that does not read."""
+    reader = Reader(abort)
+    services.readers.setdefault(run_id, []).append(reader)
     services.feed.watch(run_id)
     try:
         events, last = await services.feed.replay(run_id, since)
@@ -32,11 +34,11 @@ async def event_stream(services: Services, run_id: str, since: int) -> AsyncIter
         over = ended(events) or (not events and await _was_over(services, run_id, last))
         while not over:
             try:
-                item = await asyncio.wait_for(inbox.get(), SILENCE)
+                item = await asyncio.wait_for(reader.next(), SILENCE)
             except TimeoutError:
                 yield ": \n\n"
                 continue
-            if item is None or inbox.qsize() > MAX_WAITING:
+            if item is None:
                 return
             if item.seq is not None:
                 if item.seq <= last:
@@ -46,7 +48,7 @@ async def event_stream(services: Services, run_id: str, since: int) -> AsyncIter
             over = ended([item])
     finally:
         services.feed.unwatch(run_id)
-        services.readers[run_id].remove(inbox)
+        services.readers[run_id].remove(reader)
         if not services.readers[run_id]:
             del services.readers[run_id]
 
