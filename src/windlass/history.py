@@ -230,8 +230,8 @@ async def _apply(
         except WorkspaceConflict as error:
             await mine.fail(claim, str(error))
             raise WorkspaceConflict(
-                f"{re.split(r' (?:is|are) not what', str(error))[0]}: changed after the run; nothing was written. Look at it with "
-                f"windlass diff {record.run_id}, or add --force to overwrite that change."
+                f"{re.split(r' (?:is|are) not what', str(error))[0]}: changed after the run; nothing was written. What the run did "
+                f"shows windlass diff {record.run_id}; add --force to overwrite the change made since."
             ) from None
         except WindlassError as error:
             await mine.fail(claim, str(error))
