@@ -216,6 +216,35 @@ def test_a_client_that_never_reads_is_cut_off_and_others_are_not(
     reader.close()
 
 
+def test_a_stream_that_nobody_reads_is_cut_off(served: Served, client: httpx.Client, slowly: Talk) -> None:
+    slowly.answer = Answer(ENDLESS, chunk=8, seconds_per_chunk=0.01)
+    run_id = served.start(client)
+    loop, feed, services = served.web._loop, served.web.feed, served.web.services
+    assert loop is not None
+
+    def cut_off() -> float:
+        return sum(services.metrics.values["windlass_slow_clients_total"].values())
+
+    before = cut_off()
+    try:
+        with sockets.create_connection(("127.0.0.1", served.options.port), timeout=PATIENCE) as deaf:
+            deaf.sendall(
+                f"GET /api/runs/{run_id}/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {served.token}"
+                "\r\nAccept: text/event-stream\r\n\r\n".encode()
+            )
+            wait_for(lambda: services.readers.get(run_id), why="the stream to begin")
+            text = "x" * 20_000
+            for number in range(4000):
+                event = Event("text", run_id, {"step": 1, "path": f"p{number}", "delta": text})
+                loop.call_soon_threadsafe(feed.on_event, event)
+            wait_for(lambda: cut_off() > before, why="the client that does not read to be cut off")
+            wait_for(lambda: not services.readers.get(run_id), why="its stream to be gone")
+    finally:
+        slowly.hurry()
+    assert wait_for_end(client, run_id)["status"] == "Success"
+    feed._streams.clear()
+
+
 def test_runs_of_the_command_line_are_seen_live(
     served: Served, client: httpx.Client, model: OpenAIServer, slowly: Talk, tmp_path: Path
 ) -> None:
