@@ -14,15 +14,11 @@ from windlass.replies import KINDS, ReplyError, parse_list, parse_reply
 
 quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-# Lines of source text: anything but line breaks, the marks that frame blocks, and placeholders.
+#: What frames blocks or stands for left-out text; hypothesis also takes words from our sources.
+_MARKS = ("...", "…", "⋮", "=======", "```", "~~~", "SEARCH]", "REPLACE]", "THINK]", "think", "◁")
+# Lines of source text: anything but line breaks and such marks.
 _LINE = st.text(st.characters(codec="utf-8", exclude_characters="\n\r\ufeff\0<>*"), max_size=30).filter(
-    lambda line: (
-        "..." not in line
-        and "…" not in line
-        and "=======" not in line
-        and "```" not in line
-        and "~~~" not in line
-    )
+    lambda line: not any(mark in line for mark in _MARKS)
 )
 _WORDS = st.sampled_from(
     [
