@@ -3,9 +3,11 @@
     python bench/auto.py                          100 files, 200 ms a reply, 100 at once
     python bench/auto.py --files 500 --delay 0.1 --concurrency 50
 
-A local server in a process of its own answers each request after ``--delay`` seconds. The least: one reply's delay for each
-round of ``concurrency`` files, one more for the summary, and writing all the files (each synced to disk). Start-up (imports, the
-database's migrations) is measured apart, with a chat before the run.
+A local server in a process of its own (on the same cores) answers each request after ``--delay`` seconds. The least: one
+reply's delay for each round of ``concurrency`` files, and writing all the files (each synced to disk) one after the other. The
+run's summary is one more reply that begins when all files are done; the ratio with it is printed too, and the ratio to the same
+requests over bare sockets and the same writes. Start-up (imports, the database's migrations) is measured apart, with a chat
+before the run. Wall time is that of the whole call ``windlass.arun("auto", …)``: making the run, walking it, reporting.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import asyncio
 import json
 import math
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -76,31 +79,63 @@ def main() -> None:
             server.wait()
 
 
+async def bare_requests(url: str, names: list[str], options: argparse.Namespace) -> float:
+    """Seconds for the same requests and answers with nothing but sockets: what the server and the machine allow."""
+    host, port = url.split("/")[2].split(":")
+    gate = asyncio.Semaphore(options.concurrency)
+
+    async def one(step: str) -> None:
+        body = json.dumps(
+            {"model": "test-model", "messages": [{"role": "user", "content": "text\n" * 400}]}
+        ).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nX-Windlass-Step: {step}\r\nContent-Length: {len(body)}\r\n\r\n"
+        async with gate:
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(head.encode() + body)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            length = int(answer.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            json.loads(await reader.readexactly(length))["choices"][0]["message"]["content"]
+            writer.close()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one(f"process_step[{name}]") for name in names))
+    await one("summary_step")
+    return time.perf_counter() - began
+
+
 async def measure(home: Path, names: list[str], options: argparse.Namespace) -> None:
     """Some runs, each in a folder of its own."""
     import windlass
 
     writes = await bare_writes(home / "bare", names)
+    bare = await bare_requests(os.environ["OPENAI_BASE_URL"], names, options) + writes
     began = time.perf_counter()
     (await windlass.arun("chat", "Hello?", workspace=str(home / "bare"))).check()
     print(f"start-up (imports, database, one chat): {time.perf_counter() - began:.2f} s")
     rounds = math.ceil(len(names) / options.concurrency)
-    least = options.delay * (rounds + 1) + writes
+    least = options.delay * rounds + writes
+    print(
+        f"least: {least:.2f} s ({rounds} x {options.delay} s of replies + {writes:.2f} s of writes); with the summary's reply "
+        f"{least + options.delay:.2f} s; bare sockets and writes (with the summary's): {bare:.2f} s"
+    )
+    ratios = []
     for number in range(options.runs):
         folder = home / f"run{number}"
         folder.mkdir()
         for name in names:
             (folder / name).write_text("text\n" * 100)
-        began = time.perf_counter()
+        cpu, began = time.process_time(), time.perf_counter()
         going = windlass.arun(
             "auto", "Change it.", files=names, workspace=str(folder), concurrency=options.concurrency
         )
         (await going).check()
         took = time.perf_counter() - began
+        ratios.append(took / least)
         print(
-            f"{len(names)} files: {took:.2f} s; least {least:.2f} s ({rounds + 1} replies of {options.delay} s + "
-            f"{writes:.2f} s of writes); ratio {took / least:.2f}"
+            f"{len(names)} files: {took:.2f} s ({time.process_time() - cpu:.2f} s of CPU); ratio {took / least:.2f}, with the "
+            f"summary's reply {took / (least + options.delay):.2f}, to bare sockets {took / bare:.2f}"
         )
+    print(f"median ratio {statistics.median(ratios):.2f}")
 
 
 if __name__ == "__main__":
