@@ -114,6 +114,11 @@ class TwoClients(RuleBasedStateMachine):
     def use(self, client, number):
         self.both(client, lambda store: store.use("p", number).version_no)
 
+    @rule(client=client, which=st.integers(0, 3))
+    def use_a_live_one(self, client, which):
+        live = [version.version_no for version in self.model.versions("p")]
+        self.both(client, lambda store: store.use("p", live[which % len(live)]).version_no)
+
     @rule(client=client, number=number, late=st.booleans())
     def use_what_was_seen(self, client, number, late):
         def ask(store):
@@ -137,10 +142,16 @@ class TwoClients(RuleBasedStateMachine):
     def get(self, client, number, retired):
         self.both(client, lambda store: store.get("p", number, retired=retired))
 
-    @rule(client=client, run=st.sampled_from("uvw"))
+    @rule(client=client, run=st.sampled_from("uv"))
     def resolve_for_a_run(self, client, run):
         answer = self.both(client, lambda store: store.resolve("p", "default {{x}}", run_id=run).version_no)
         assert self.runs.setdefault(run, answer) == answer
+
+    @rule(client=client, run=st.sampled_from("wxyz"), which=st.integers(0, 3))
+    def switch_under_a_run(self, client, run, which):
+        self.resolve_for_a_run(client, run)
+        self.use_a_live_one(1 - client, which)
+        self.resolve_for_a_run(1 - client, run)
 
     @rule(client=client)
     def adopt_a_changed_default(self, client):
