@@ -53,7 +53,7 @@ ODD_INFOS = [
 ]
 ELIDED = {
     "a.py": ["# [Previous implementation remains the same]", "# (other methods unchanged)", "# <existing code>", "# TODO: rest of the implementation stays the same",
-             "# -- unchanged --", "# same as original", "# no changes below this line", "# ⋮", "# . . .", "# etc.", "# [omitted]", "# rest is identical",
+             "# -- unchanged --", "# same as original", "# no changes below this line", "# ⋮", "# etc.", "# [omitted]", "# rest is identical",
              "# --snip--", "    ...  # rest of the method as before", "# (existing tests here)", "# Everything else stays the same", "# existing imports"],
     "a.js": ["// (rest of the component)", "{/* rest of JSX unchanged */}", "  /* ... other props ... */", "..."],
     "a.html": ["<!-- existing content -->", "<!-- ... -->"],

@@ -14,7 +14,7 @@ import pytest
 
 from tests.replies_support import ADD, CASES, KNOWN, edit, fence
 from tests.replies_support_shapes import SHAPES
-from tests.replies_support_wrap import NAMED, ONE, TREE
+from tests.replies_support_wrap import NAMED, ONE, TREE, mark_for
 from windlass.replies import KINDS, ReplyError, parse_reply
 
 CORPUS = Path(__file__).parents[1] / "../shared/corpus"
@@ -272,3 +272,31 @@ def test_a_change_by_layout_keeps_later_searches_right() -> None:
     assert parse_reply(reply, asked_for=None, known_files={"f.py": before}) == {
         "f.py": "def f():\n    a = 10\n    aa = 11\n    b = 2\n    d = 40\n"
     }
+
+
+# -- our own sources -----------------------------------------------------------------------------------
+
+SOURCES = Path(__file__).parents[1] / "src/windlass"
+
+
+def test_our_own_sources_come_back_from_every_shape() -> None:
+    """Files that hold markers, placeholders and thinking tags as text: hardly one is refused, none comes back changed."""
+    refused: list[tuple[str, str, str]] = []
+    total = 0
+    for file in sorted(SOURCES.rglob("*.py")):
+        path, text = file.relative_to(SOURCES.parent).as_posix(), file.read_text(encoding="utf-8")
+        mark = mark_for(text)
+        block = f"{mark}python\n{text}{mark}\n"
+        for shape, reply in {
+            "labelled": f"{path}\n{block}",
+            "fence": f"Here is the file:\n\n{block}\nDone.",
+            "tag": f'<file path="{path}">\n{text}</file>\n',
+            "json": json.dumps({"files": [{"path": path, "content": text}]}),
+            "bare": text,
+        }.items():
+            total += 1
+            try:
+                assert parse_reply(reply, asked_for=[path], known_files={}) == {path: text}, (path, shape)
+            except ReplyError as error:
+                refused.append((path, shape, error.kind))
+    assert len(refused) * 20 < total, refused

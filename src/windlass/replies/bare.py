@@ -115,7 +115,12 @@ def starts_like(path: str, text: str) -> bool:
         or (family in _DATA and _LOOSE.match(first))
         or (family in _HASHES and first[:1] == "#")
     )
-    return bool(matched) and not is_prose(first) and not is_chatter(first)
+    return bool(matched) and (_comments(path, first) or not (is_prose(first) or is_chatter(first)))
+
+
+def _comments(path: str, line: str) -> bool:
+    """True for a comment of source, in which a sentence is no talk."""
+    return not is_page(path) and line.startswith(('"""', "'''", "#", "//", "/*"))
 
 
 def opens_source(text: str) -> bool:
@@ -138,7 +143,8 @@ def talk_in(path: str, text: str) -> str | None:
         return lines[0]
     if is_page(path) and re.match(r"\s*<(?:html|!doctype)", text[:200], re.IGNORECASE):
         return lines[0]
-    if is_chatter(lines[0]) and not (_code_marks(lines[0]) and not is_page(path)):
+    source = _comments(path, lines[0])
+    if not source and is_chatter(lines[0]) and not (_code_marks(lines[0]) and not is_page(path)):
         return lines[0]
     if closes_talk(lines[-1]):
         return lines[-1]
@@ -147,7 +153,7 @@ def talk_in(path: str, text: str) -> str | None:
         # A plan is a page too, where its name says so.
         named = re.sub(r"[\W_]", "", path.lower())
         return lines[0] if intent and re.sub(r"\W|s$", "", intent[1].lower()) not in named else None
-    if is_prose(lines[0]):
+    if not source and is_prose(lines[0]):
         return lines[0]
     if is_prose(lines[-1]):
         return lines[-1]

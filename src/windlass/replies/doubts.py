@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from collections.abc import Collection, Sequence
 
 from windlass.replies import wording
@@ -143,11 +144,10 @@ def _writes_itself(lines: Sequence[str], path: str) -> bool:
 
 def refuse_use(lines: Sequence[str], path: str, gap: Sequence[str]) -> None:
     """Raise ReplyError where the one block of a reply shows how the asked-for file is used."""
-    folder, _, name = path.rpartition("/")
-    stem = name.removesuffix(".py")
-    own = re.compile(rf"(?:from|import) (?:[\w.]+\.)?{re.escape(stem)}(?:\s|$)")
-    imports_itself = stem != name and folder.rpartition("/")[2] != stem and any(map(own.match, lines))
-    if imports_itself or wording.shows_a_use(gap):
+    module = path.removeprefix("src/").removesuffix(".py").replace("/", ".")
+    own = re.compile(rf"(?:from|import) {re.escape(module)}(?:\s|$)")
+    imports_itself = path.endswith(".py") and any(map(own.match, lines))
+    if (imports_itself and module not in sys.stdlib_module_names) or wording.shows_a_use(gap):
         raise refusal(
             "ambiguous",
             f"The only block of the reply seems to show a use of {path}, not the file.",

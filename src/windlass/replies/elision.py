@@ -12,10 +12,12 @@ _COMMENT = re.compile(
 )
 _BRACKETED = re.compile(r"^\s*[\[(<{]+\s*(.*?)\s*[\])>}]+\s*$")
 _TRAILING = re.compile(r"(?:#|//|--|/\*)\s*((?:\.{3}|…).*)$")
-_DOTS = re.compile(r"\.{3,}|…|⋮|\.(?: \.){2,}")
+_DOTS = re.compile(r"\.{3,}|…|⋮")
 #: Parts that other sentences speak of, too, so that they count in fewer phrases.
 _PARTS = "(?:columns|rows|dependencies|exports|types|parameters|arguments|elements|statements)"
 _TODO = re.compile(r"^(?:TODO|NOTE|FIXME)\b[:\s]*")
+#: A text in single quotes; in Visual Basic alone that is a comment.
+_QUOTED = re.compile(r"\s*'(?!'')")
 _DOTTED_KEY = re.compile(r"\s*\"(?:\.{3}|…)\"\s*:.*")
 _WHAT = (
     r"(?:code|file|files|class|function|functions|method|methods|implementation|content|contents|body|logic|imports?|tests?|"
@@ -35,15 +37,15 @@ _PHRASES = re.compile(
     rf"|{_WHAT} (?:above |below )?(?:remains?|stays?|is|are|unchanged|kept)\s?(?:here )?(?:exactly )?(?:the same|unchanged|as is|as before|the same as|identical|omitted|unmodified)\b"
     rf"|{_WHAT} (?:omitted|elided|unchanged|truncated|skipped)\b"
     r"|(?:same|unchanged|identical|as) (?:as )?(?:before|above|in the original|previously)\b\W*$"
-    r"|same as (?:the )?original\W*$|(?:omitted|elided|etc)\W*$"
-    r"|omitted for (?:brevity|clarity)|for brevity|no changes? (?:here|below|above|needed)|unchanged\W*$|snip(?:ped)?\W*$"
+    r"|same as (?:the )?original\W*$|(?:omitted|elided)\W*$"
+    r"|omitted for (?:brevity|clarity)|for brevity|no changes? (?:here|below|above|needed)|(?<![`'\"])\bunchanged(?![`'\"])\W*$|snip(?:ped)?\W*$"
     r"|keep (?:the )?(?:existing|rest|remaining|other|original)\b|(?:stays?|remains?) (?:the same|unchanged)\W*$)",
     re.IGNORECASE,
 )
 #: Every placeholder holds one of these; most lines, and most texts, are done after looking for them.
 _HINTS = (
     "...", "…", "rest", "remain", "changed", "same", "existing", "previous", "original", "omitted", "elided", "skipped",
-    "truncated", "before", "above", "other", "brevity", "below", "no change", "etc", "⋮", ". . .", "clarity", "snip", "keep", "identical", "unmodified", "stays",
+    "truncated", "before", "above", "other", "brevity", "below", "no change", "etc", "⋮", "clarity", "snip", "keep", "identical", "unmodified", "stays",
 )  # fmt: skip
 #: A longer line is no placeholder.
 _LONGEST = 300
@@ -54,6 +56,7 @@ def first_elision(path: str, lines: Sequence[str], known: str | None) -> tuple[i
     # Comments of TeX stand for left-out text as those of source do.
     page = is_page(path) and not path.endswith((".tex", ".sty", ".cls"))
     data = family_of_path(path) == "json"
+    quote_comments = path.endswith((".vb", ".vbs", ".bas"))
     python = family_of_path(path) == "python"
     before: set[str] | None = None
     text = "\n".join(lines).lower()
@@ -61,7 +64,7 @@ def first_elision(path: str, lines: Sequence[str], known: str | None) -> tuple[i
     if not hints:
         return None
     for number, line in enumerate(lines, 1):
-        if len(line) > _LONGEST or not line:
+        if len(line) > _LONGEST or not line or (not quote_comments and _QUOTED.match(line)):
             continue
         lowered = line.lower()
         if not any(hint in lowered for hint in hints) or not (
@@ -114,6 +117,8 @@ def _says_elided(comment: str) -> bool:
     comment = _TODO.sub("", comment)
     dots = _DOTS.search(comment)
     text = _DOTS.sub(" ", comment).strip(" \t.-–—:()[]*<>!#/")
+    if text.lower() == "etc":
+        return True
     if dots:
         if not text:
             return True

@@ -15,6 +15,8 @@ _ANY = re.compile(rf"(?P<close>{_ANY_CLOSE.pattern})|{_ANY_OPEN.pattern}", re.IG
 _BLANK = re.compile(r"\s*$")
 #: Characters of a line that can hold a closing tag alone, with its indentation.
 _LONGEST_ALONE = 400
+#: Characters of a line whose quotes are counted for each tag in it; more could take too long.
+_LONGEST_COUNTED = 20_000
 _CLOSE_ALONE = re.compile(rf"^[ \t]*(?:{_ANY_CLOSE.pattern})[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})([^\n`]*)$")
 _QUOTES = "\"'`(/[|\\"
@@ -117,9 +119,18 @@ class _Framed:
         return following == len(self._openings) or self._openings[following] > item.end
 
 
+def _in_a_string(line: str, tag: re.Match[str]) -> bool:
+    """True for a tag between double quotes on one line, as source and JSON have it."""
+    if len(line) > _LONGEST_COUNTED or line.find('"', tag.end()) < 0:
+        return False
+    return (line.count('"', 0, tag.start()) - line.count('\\"', 0, tag.start())) % 2 == 1
+
+
 def _is_orphan(lines: list[str], number: int, closed: re.Match[str], fence: tuple[str, int] | None) -> bool:
     line = lines[number]
     alone = len(line) <= _LONGEST_ALONE and line.strip() == closed.group()
+    if not alone and _in_a_string(line, closed):
+        return False
     if fence is None:
         before, after = (
             line[max(0, closed.start() - 1) : closed.start()],
