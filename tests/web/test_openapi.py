@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.web.serving import Served, wait_for_end
+from tests.web.serving import PATIENCE, Served, wait_for_end
 
 #: Examples an operation; more of them with WINDLASS_TEST_FUZZ=60 (a few minutes).
 EXAMPLES = int(os.environ.get("WINDLASS_TEST_FUZZ", "5"))
@@ -167,7 +167,7 @@ def test_answers_are_as_the_document_says(
             @given(operation.as_strategy(mode, path_parameters=path_parameters))
             def answer(case: schemathesis.Case) -> None:
                 headers = {**served.headers, "Content-Type": "application/json"}
-                response = case.call(base_url=served.url, headers=headers)
+                response = case.call(base_url=served.url, headers=headers, timeout=PATIENCE)
                 # Too large is refused as well, though not among the statuses that Schemathesis takes for a refusal.
                 wanted = checks[:4] if response.status_code == 413 else checks
                 case.validate_response(response, checks=wanted, headers=headers)
