@@ -15,7 +15,7 @@ _DIVIDER = re.compile(r"^ {0,3}(={4,10})[ \t]*$")
 _ROO_HEADER = re.compile(r"^:(?:start|end)_line:\s*\d+\s*$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Edit:
     """The lines between the markers of one SEARCH/REPLACE block."""
 

@@ -15,7 +15,7 @@ from windlass.replies.nearest import nearest_region, places
 HUNK_HEADER = re.compile(r"^@@+\s*-(\d{1,9})(?:,(\d{1,9}))?\s+\+(\d{1,9})(?:,(\d{1,9}))?\s*@@")
 
 
-@dataclass
+@dataclass(slots=True)
 class Hunk:
     """Lines with their marks (' ', '-', '+'). ``line`` is the stated first line (from 1), None = unstated."""
 

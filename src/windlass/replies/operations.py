@@ -8,7 +8,7 @@ from windlass.replies.edits import Edit
 from windlass.replies.hunks import Hunk
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Whole:
     """Write the file whole. ``labelled`` = the reply named the path itself."""
 
@@ -24,7 +24,7 @@ class Whole:
     another: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Change:
     """Put one SEARCH/REPLACE edit into the file; ``path`` None = the reply did not say."""
 
@@ -32,7 +32,7 @@ class Change:
     edit: Edit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Substitute:
     """Replace the one occurrence of ``old`` (the form of string-replace tools)."""
 
@@ -41,7 +41,7 @@ class Substitute:
     new: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Patch:
     """Apply hunks. ``create`` = the patch says that the file is new."""
 
@@ -51,7 +51,7 @@ class Patch:
     move_to: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Delete:
     path: str
     hunks: list[Hunk] = field(default_factory=list)

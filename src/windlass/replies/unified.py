@@ -16,7 +16,7 @@ _GIT_NAMES = re.compile(r"diff --git (?:a/)?(\S+) (?:b/)?(\S+)\s*$")
 _RENAMED = re.compile(r"(rename from|rename to) (.+)$")
 
 
-@dataclass
+@dataclass(slots=True)
 class FilePatch:
     """What a patch does to one file. ``old``/``new`` are None for /dev/null."""
 

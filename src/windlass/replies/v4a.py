@@ -11,7 +11,7 @@ from windlass.replies.kinds import refusal
 from windlass.replies.markers import PATCH_CLOSE, PATCH_OPEN
 
 
-@dataclass
+@dataclass(slots=True)
 class Operation:
     """One file operation of a V4A patch."""
 
