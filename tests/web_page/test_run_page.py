@@ -133,6 +133,9 @@ def test_a_reload_in_mid_run_shows_the_text_from_its_beginning(
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name="Stop now").click()
     expect(page.locator(".badge")).to_have_text("Cancelled")
+    # What was cut off may have been paid for.
+    expect(page.locator(".run-facts")).to_contain_text("cost unknown")
+    expect(page.locator("[role=treeitem]")).to_contain_text("Stopped")
 
 
 def at_rest(page: Page) -> int:
@@ -379,6 +382,8 @@ def test_keys_alone_are_enough(opener: Opener, done: str) -> None:
     page.goto(page.url.split("/runs/")[0] + f"/runs/{done}?step=requirement_step")
     chosen = page.locator("[role=treeitem][aria-selected=true]")
     expect(chosen).to_contain_text("Requirement")
+    # The report is drawn first; sub-steps come with the events.
+    expect(page.locator("#main")).to_have_attribute("data-settled", "true")
     page.keyboard.press("Enter")
     expect(chosen).to_have_attribute("aria-expanded", "false")
     page.keyboard.press("j")

@@ -81,7 +81,10 @@ function Form({ meta }: { meta: Meta }) {
             rows={7}
             value={prompt}
             required
-            onInput={(event) => setPrompt(event.currentTarget.value)}
+            onInput={(event) => {
+              setPrompt(event.currentTarget.value);
+              setError(null);
+            }}
             onKeyDown={(event) => (event.ctrlKey || event.metaKey) && event.key === "Enter" && form.current?.requestSubmit()}
           />
         </label>

@@ -281,6 +281,8 @@ function RunHead({ live, run, status, now, totals }: HeadProps) {
   const running = status === "running" || status === "Pending";
   const ended = running ? now : (run.finished_at ?? now);
   const whole = state.title || run.title;
+  // Events tell only of calls that came to their end; afterwards the report also knows of those that did not.
+  const cost = live.settled && (running || run.usage.requests < totals.calls) ? totals.cost : run.usage.cost_usd;
   return (
     <header class="run-head">
       <div class="run-head-main">
@@ -297,7 +299,7 @@ function RunHead({ live, run, status, now, totals }: HeadProps) {
           {status !== "interrupted" && <span>{duration(Math.max(0, ended - run.created_at))}</span>}
           <span>{plural(totals.calls || run.usage.requests, "request")}</span>
           <span>{short(totals.tokens || run.usage.input_tokens + run.usage.output_tokens)} tokens</span>
-          <span>{usd(live.settled ? totals.cost : run.usage.cost_usd)}</span>
+          <span>{cost === null ? "cost unknown" : usd(cost)}</span>
           {run.parent_run && <Link to={runUrl(run.parent_run)}>forked from {run.parent_run.slice(-8)}</Link>}
         </p>
       </div>

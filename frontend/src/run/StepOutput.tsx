@@ -80,7 +80,7 @@ function Blocks(props: Props & { box: RefObject<HTMLElement | null> }) {
   const blank = !step.items.length && !text && !step.response && !step.error && !step.reason && !children.length;
   return (
     <>
-      {step.error && (
+      {step.error && step.status !== "skipped" && (
         <div class="callout bad" role="alert">
           <Icon name="warn" />
           <p>{step.error}</p>

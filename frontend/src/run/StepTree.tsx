@@ -112,7 +112,7 @@ export function StepTree({ steps, chosen, closed, now, onChoose, onToggle }: Pro
 
 export function figures(step: Step, now: number): string {
   if (step.status === "pending") return markOf("pending").word;
-  const parts = step.status === "skipped" ? ["Skipped"] : [duration(secondsOf(step, now))];
+  const parts = step.status === "skipped" ? [step.error ? "Stopped" : "Skipped"] : [duration(secondsOf(step, now))];
   if (step.tokens) parts.push(`${short(step.tokens)} tokens`);
   if (step.calls) parts.push(usd(step.cost));
   if (isActive(step.status) && parts.length === 1) parts.push("running");
