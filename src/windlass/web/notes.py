@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from windlass.store.base import Database
+from windlass.store.connect import postgres_settings
 from windlass.web.feed import Feed
 
 CHANNEL = "windlass_events"
@@ -29,6 +30,7 @@ class Notes:
 
     def __init__(self, database: Database, feed: Feed) -> None:
         self._url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._settings: dict[str, Any] = dict(postgres_settings(database.url))
         self._feed = feed
         self._waiting: dict[str, int] = {}
         self._news = asyncio.Event()
@@ -62,7 +64,7 @@ class Notes:
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         return await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, application_name="windlass notes", connect_timeout=10
+            self._url, autocommit=True, application_name="windlass notes", **self._settings
         )
 
     async def _listen(self) -> None:
