@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections import deque
 from contextlib import ExitStack
 from socket import SHUT_RDWR
@@ -37,8 +38,10 @@ class Wire:
         assert self._packet().startswith("40")
 
     def _packet(self) -> str:
+        until = time.monotonic() + PATIENCE
         while True:
-            packet = self.line.recv(timeout=PATIENCE)
+            # The server's pings come all the time: they are no reason to wait on.
+            packet = self.line.recv(timeout=max(0.0, until - time.monotonic()))
             assert isinstance(packet, str)
             if packet != "2":
                 return packet
