@@ -186,6 +186,7 @@ class Budget:
         try:
             return Reservation(amount, await self._ledger.reserve(amount))
         except BaseException:
+            # Also when cancelled: what no ledger holds must not stay set aside here.
             self.reserved -= amount
             self._wake()
             raise

@@ -104,6 +104,7 @@ class _Attempts:
             )
             effects.kept(resolved.content)
         except BaseException:
+            # Also when cancelled: the request was never sent, so nothing of it may count.
             await effects.budget.settle(self.reservation, None, paid=False)
             raise
         self.text.clear()

@@ -52,6 +52,7 @@ class Spread(httpx2.AsyncBaseTransport):
         try:
             response = await self._pools[place].handle_async_request(request)
         except BaseException:
+            # Also when cancelled: a call without a response has no body whose end would free its place.
             self._under_way[place] -= 1
             raise
         assert isinstance(response.stream, httpx2.AsyncByteStream)
