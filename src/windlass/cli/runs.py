@@ -79,8 +79,11 @@ def list_runs(limit: int, status: tuple[str, ...], search: str | None, as_json: 
         console().print("No runs." if not (search or status) else "No run fits.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("run", "status", "workflow", "started", "title"):
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    for column in ("run", "status", "workflow", "started"):
+        table.add_column(column, no_wrap=True)
+    # Where it is narrow, the title gives way: a cut id could not be copied.
+    table.add_column("title", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.expand = True
     styles = {"Success": "green", "Failure": "red", "Waiting": "yellow", "interrupted": "yellow"}
     for r in found:
         word = display_status(r)
