@@ -7,10 +7,9 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Connection, event, text
 
 from tests.journal.journals import Clock, entry, full_entry, run
 from windlass.errors import JournalError, LeaseLost, NotFound, RunOwnedElsewhere, StoreBusy, StoreError
@@ -311,10 +310,10 @@ async def test_a_full_disk_is_a_clear_error_and_leaves_nothing_half_written(
     database = Database(url)
     pages = 80
 
-    @event.listens_for(database.engine, "checkout")
-    def small_disk(connection: Any, _record: object, _proxy: object) -> None:
+    @event.listens_for(database.engine, "begin")
+    def small_disk(connection: Connection) -> None:
         # SQLite's own way to say when the disk is full; the error is the same.
-        connection.execute(f"PRAGMA max_page_count={pages}")
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
 
     journal = SqlJournal(database)
     lease = await owned(journal)

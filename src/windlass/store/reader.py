@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from windlass.errors import WindlassError
 from windlass.store.base import Database
+from windlass.store.held import Held
 from windlass.store.waiting import Waiting, fail, take, wake
 
 T = TypeVar("T")
@@ -64,16 +65,18 @@ class Reader:
 
     def _work(self) -> None:
         more = True
+        held = Held(self._database)
         while more:
-            group, more = take(self._questions, _GROUP_LIMIT)
-            self._answer(group)
+            group, more = take(self._questions, _GROUP_LIMIT, idle=held.close)
+            self._answer(held, group)
             wake(group)
+        held.close()
 
-    def _answer(self, group: list[_Question]) -> None:
+    def _answer(self, held: Held, group: list[_Question]) -> None:
         if not group:
             return
         try:
-            with self._database.reading() as connection:
+            with held.reading() as connection:
                 for question in group:
                     try:
                         question.result = question.query(connection)
@@ -86,4 +89,4 @@ class Reader:
                 return
             for question in group:
                 question.result = question.error = None
-                self._answer([question])
+                self._answer(held, [question])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 #: Waiters woken in one turn of their event loop, so that a large group does not hold it up.
 WAKE_LIMIT = 32
+#: Seconds without a wish after which the thread gives back what it holds.
+IDLE_SECONDS = 1.0
 
 
 @dataclass
@@ -25,10 +27,19 @@ class Waiting:
 W = TypeVar("W", bound=Waiting)
 
 
-def take(wishes: queue.SimpleQueue[W | None], limit: int) -> tuple[list[W], bool]:
-    """Everything that is queued, once there is something; False with it when the queue was ended by None."""
+def take(
+    wishes: queue.SimpleQueue[W | None], limit: int, *, idle: Callable[[], None]
+) -> tuple[list[W], bool]:
+    """Everything that is queued, once there is something; False with it when the queue was ended by None.
+
+    ``idle`` is called when nothing came for a second.
+    """
     group: list[W] = []
-    wish = wishes.get()
+    try:
+        wish = wishes.get(timeout=IDLE_SECONDS)
+    except queue.Empty:
+        idle()
+        wish = wishes.get()
     while wish is not None:
         group.append(wish)
         if len(group) == limit or wishes.empty():

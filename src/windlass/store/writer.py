@@ -25,18 +25,17 @@ from windlass.errors import LeaseLost, StoreBusy, StoreError, WindlassError
 from windlass.ids import generate_id
 from windlass.journal.base import Lease
 from windlass.store.base import Database
+from windlass.store.held import Held
+from windlass.store.prepared import prepared
 from windlass.store.runs import journal_writers, runs
 from windlass.store.waiting import Waiting, fail, take, wake
 
 T = TypeVar("T")
 
+_HELD_BY = select(runs.c.run_id, runs.c.owner, runs.c.epoch).with_for_update(key_share=True)
+_HOLDER = _HELD_BY.where(runs.c.run_id == bindparam("of_run"))
 #: In one order, so that two processes cannot each wait for the other's row.
-_HOLDERS = (
-    select(runs.c.run_id, runs.c.owner, runs.c.epoch)
-    .where(runs.c.run_id.in_(bindparam("run_ids", expanding=True)))
-    .order_by(runs.c.run_id)
-    .with_for_update(key_share=True)
-)
+_HOLDERS = _HELD_BY.where(runs.c.run_id.in_(bindparam("run_ids", expanding=True))).order_by(runs.c.run_id)
 
 #: Items in one group at most: bounds how long the first of them waits for the last.
 GROUP_LIMIT = 256
@@ -78,6 +77,7 @@ class Writer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._held = Held(database)
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -141,9 +141,10 @@ class Writer:
     def _work(self) -> None:
         more = True
         while more:
-            group, more = take(self._queue, GROUP_LIMIT)
+            group, more = take(self._queue, GROUP_LIMIT, idle=self._held.close)
             self._commit(group)
             wake(group)
+        self._held.close()
 
     def _commit(self, group: list[_Item]) -> None:
         """Commit the group; note in each item what came of it."""
@@ -185,7 +186,7 @@ class Writer:
                     raise
 
     def _transact(self, group: list[_Item]) -> None:
-        with self._database.writing() as connection:
+        with self._held.writing() as connection:
             if not self._database.is_sqlite and not self._mark(connection):
                 return  # the connection broke after all of the group had been kept
             for item in group:
@@ -242,7 +243,10 @@ def lease_lost(lease: Lease) -> LeaseLost:
 
 
 def _holders(connection: Connection, run_ids: Sequence[str]) -> dict[str, tuple[str | None, int]]:
-    found = connection.execute(_HOLDERS, {"run_ids": run_ids}).all()
+    if len(run_ids) == 1:
+        found = connection.execute(_HOLDER, {"of_run": run_ids[0]}).all()
+    else:
+        found = connection.execute(_HOLDERS, {"run_ids": run_ids}).all()
     return {run_id: (owner, epoch) for run_id, owner, epoch in found}
 
 
@@ -260,7 +264,8 @@ def _write_rows(connection: Connection, items: list[_Item]) -> None:
         for write in item.writes:
             _batch_for(batches, write).values.append(write.values)
     for batch in batches:
-        connection.execute(batch.statement, batch.values)
+        names = tuple(batch.values[0])
+        prepared(batch.statement, connection.dialect, names).execute(connection, batch.values)
 
 
 def _batch_for(batches: list[_Batch], write: Write) -> _Batch:
