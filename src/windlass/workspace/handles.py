@@ -35,6 +35,8 @@ _RESOLVE_BENEATH = 0x08
 
 #: How long to wait, in seconds, while another process writes to the same workspace.
 LOCK_SECONDS = 60.0
+#: Seconds between two attempts to get the lock.
+LOCK_POLL_SECONDS = 0.005
 
 
 class _OpenHow(ctypes.Structure):
@@ -154,7 +156,7 @@ class Tree:
                         f"Another process has been writing to {self._root} for {LOCK_SECONDS:.0f} seconds;"
                         " end it or wait, then run again."
                     ) from None
-                time.sleep(0.02)
+                time.sleep(LOCK_POLL_SECONDS)
             else:
                 break
         try:

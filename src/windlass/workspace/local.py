@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
 import hashlib
 import os
-from collections.abc import Sequence, Set
+import threading
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
 
 from windlass.errors import WorkspaceError
 from windlass.workspace.base import Applied, Change, FileVersion
-from windlass.workspace.changes import TEMPORARY, checked, folder_of, name_of, parents, refuse_twin, sort_out
+from windlass.workspace.changes import checked
 from windlass.workspace.copying import Allowance, copy_tree
 from windlass.workspace.handles import ResolverName, Tree, explained
 from windlass.workspace.names import check_path
-from windlass.workspace.plain_files import Found, look, regular_files
+from windlass.workspace.plain_files import look, regular_files
 from windlass.workspace.shielded import to_the_end
-from windlass.workspace.transaction import NOTHING_WRITTEN, write_all
+from windlass.workspace.writing import Line, Wish
 
 
 class LocalWorkspace:
@@ -31,6 +33,7 @@ class LocalWorkspace:
     def __init__(self, root: str | Path, *, resolver: ResolverName | None = None) -> None:
         self._root = Path(root).absolute()
         self._resolver = resolver
+        self._line = _line_of(self._root, resolver)
 
     @property
     def location(self) -> str:
@@ -54,7 +57,10 @@ class LocalWorkspace:
 
     async def apply(self, changes: Sequence[Change], *, force: bool = False) -> Applied:
         """Make all changes or none; when cancelled, first finishes or takes back what it began."""
-        return await to_the_end(asyncio.to_thread(self._apply, changes, force))
+        wish = Wish(checked(changes), force)
+        if self._line.join(wish):
+            asyncio.get_running_loop().run_in_executor(None, self._line.serve)
+        return await to_the_end(asyncio.wrap_future(wish.outcome))
 
     async def materialise(self, target: Path) -> None:
         """Copy all regular files, permission bits included, into the empty folder ``target``.
@@ -89,21 +95,7 @@ class LocalWorkspace:
             )
 
     def _tree(self) -> Tree:
-        try:
-            tree = Tree(self._root, self._resolver)
-        except FileNotFoundError:
-            raise WorkspaceError(
-                f"Workspace folder {self._root} does not exist; create it or name another."
-            ) from None
-        except NotADirectoryError:
-            raise WorkspaceError(f"Workspace {self._root} is a file, not a folder; name a folder.") from None
-        except PermissionError:
-            raise WorkspaceError(
-                f"Workspace {self._root} may not be read by this user; check its permissions."
-            ) from None
-        except OSError as error:
-            raise WorkspaceError(f"Workspace {self._root} cannot be opened: {error.strerror}.") from error
-        return tree
+        return _open_tree(self._root, self._resolver)
 
     # ------------------------------------------------------------------ reading
 
@@ -131,50 +123,37 @@ class LocalWorkspace:
     # ------------------------------------------------------------------ writing
 
     def _apply(self, changes: Sequence[Change], force: bool) -> Applied:
-        plan = checked(changes)
-        with self._tree() as tree, tree.lock():
-            siblings = _Siblings(tree)
-            for change in plan:
-                siblings.sweep(folder_of(change.path))
-            found: dict[str, Found | None] = {}
-            for change in plan:
-                with explained(change.path, NOTHING_WRITTEN):
-                    found[change.path] = look(tree, change.path)
-            present = {path: None if one is None else one.data for path, one in found.items()}
-            todo, already = sort_out(plan, present, force=force)
-            for change in todo:
-                siblings.refuse_twins(change.path)
-            write_all(tree, todo, found)
-        return Applied(
-            written=tuple(change.path for change in todo), already=tuple(change.path for change in already)
-        )
+        """:meth:`apply` for a caller without an event loop."""
+        wish = Wish(checked(changes), force)
+        if self._line.join(wish):
+            self._line.serve()
+        return wish.outcome.result()
 
 
-class _Siblings:
-    """What the folders of one apply hold, listed once each."""
+_lines: weakref.WeakValueDictionary[tuple[Path, ResolverName | None], Line] = weakref.WeakValueDictionary()
+_lines_lock = threading.Lock()
 
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
-        self._names: dict[str, Set[str]] = {}
 
-    def names(self, folder: str) -> Set[str]:
-        if folder not in self._names:
-            try:
-                with self._tree.folder(folder) as fd:
-                    self._names[folder] = frozenset(os.listdir(fd))  # noqa: PTH208 (a handle has no Path)
-            except OSError:
-                self._names[folder] = (
-                    frozenset()
-                )  # absent, or refused with its reason when it is opened to write
-        return self._names[folder]
+def _line_of(root: Path, resolver: ResolverName | None) -> Line:
+    """The line in which everybody in this process stands who wants to change this folder."""
+    with _lines_lock:
+        line = _lines.get((root, resolver))
+        if line is None:
+            line = _lines[root, resolver] = Line(functools.partial(_open_tree, root, resolver))
+        return line
 
-    def sweep(self, folder: str) -> None:
-        """Remove half-written files of a crashed process. We hold the root's lock, so no live one owns them."""
-        for name in self.names(folder):
-            if TEMPORARY.fullmatch(name):
-                with contextlib.suppress(OSError), self._tree.folder(folder) as fd:
-                    os.unlink(name, dir_fd=fd)
 
-    def refuse_twins(self, path: str) -> None:
-        for spot in (*parents(path), path):
-            refuse_twin(path, name_of(spot), self.names(folder_of(spot)))
+def _open_tree(root: Path, resolver: ResolverName | None) -> Tree:
+    try:
+        tree = Tree(root, resolver)
+    except FileNotFoundError:
+        raise WorkspaceError(f"Workspace folder {root} does not exist; create it or name another.") from None
+    except NotADirectoryError:
+        raise WorkspaceError(f"Workspace {root} is a file, not a folder; name a folder.") from None
+    except PermissionError:
+        raise WorkspaceError(
+            f"Workspace {root} may not be read by this user; check its permissions."
+        ) from None
+    except OSError as error:
+        raise WorkspaceError(f"Workspace {root} cannot be opened: {error.strerror}.") from error
+    return tree

@@ -17,26 +17,27 @@ from windlass.workspace.plain_files import Found, mark_of
 NOTHING_WRITTEN = "; nothing was written"
 
 
-def write_all(tree: Tree, todo: Sequence[Change], found: Mapping[str, Found | None]) -> None:
-    """Write every change to a temporary file first, then put all in place; on any failure take all back."""
-    with contextlib.ExitStack() as take_back:
-        touched: set[str] = set()
-        temporaries: dict[str, str] = {}
-        for change in todo:
-            with explained(change.path, NOTHING_WRITTEN):
-                touched |= _make_parents(tree, change, take_back)
-                if change.after is not None:
-                    old = found[change.path]
-                    mode = old.mode if old else _new_mode(change)
-                    temporaries[change.path] = _stage(tree, change.path, change.after, mode, old, take_back)
-        for change in todo:
-            with explained(change.path, NOTHING_WRITTEN):
-                _put_in_place(tree, change, found[change.path], temporaries.get(change.path))
-                take_back.callback(_restore, tree, change, found[change.path])
-        for folder in sorted(touched):
-            with explained(folder or "The workspace folder", NOTHING_WRITTEN), tree.folder(folder) as fd:
-                os.fsync(fd)
-        take_back.pop_all()
+def put_in_place(
+    tree: Tree, todo: Sequence[Change], found: Mapping[str, Found | None], take_back: contextlib.ExitStack
+) -> set[str]:
+    """Write every change to a temporary file first, then put all in place; the folders that are still to be flushed.
+
+    ``take_back`` undoes it all: when this raises, or whenever the caller wants.
+    """
+    touched: set[str] = set()
+    temporaries: dict[str, str] = {}
+    for change in todo:
+        with explained(change.path, NOTHING_WRITTEN):
+            touched |= _make_parents(tree, change, take_back)
+            if change.after is not None:
+                old = found[change.path]
+                mode = old.mode if old else _new_mode(change)
+                temporaries[change.path] = _stage(tree, change.path, change.after, mode, old, take_back)
+    for change in todo:
+        with explained(change.path, NOTHING_WRITTEN):
+            _move(tree, change, found[change.path], temporaries.get(change.path))
+            take_back.callback(_restore, tree, change, found[change.path])
+    return touched
 
 
 def _make_parents(tree: Tree, change: Change, take_back: contextlib.ExitStack) -> set[str]:
@@ -80,7 +81,7 @@ def _remove_temporary(tree: Tree, folder: str, temporary: str) -> None:
         os.unlink(temporary, dir_fd=fd)
 
 
-def _put_in_place(tree: Tree, change: Change, old: Found | None, temporary: str | None) -> None:
+def _move(tree: Tree, change: Change, old: Found | None, temporary: str | None) -> None:
     name = name_of(change.path)
     with tree.folder(folder_of(change.path)) as fd:
         # Another program may have saved the file while we wrote the temporary ones.
