@@ -3,20 +3,28 @@
     python bench/auto.py                          100 files, 200 ms a reply, 100 at once
     python bench/auto.py --files 500 --delay 0.1 --concurrency 50
 
-A local server in a process of its own (on the same cores) answers each request after ``--delay`` seconds. The least: one
-reply's delay for each round of ``concurrency`` files, and writing all the files (each synced to disk) one after the other. The
-run's summary is one more reply that begins when all files are done; the ratio with it is printed too, and the ratio to the same
-requests over bare sockets and the same writes. Start-up (imports, the database's migrations) is measured apart, with a chat
-before the run. Wall time is that of the whole call ``windlass.arun("auto", …)``: making the run, walking it, reporting.
+A local server in a process of its own (on the same cores) answers each request after ``--delay`` seconds. What a run's wall time
+is divided by:
+
+- *least*: one reply's delay for each round of ``concurrency`` files, and writing all the files (each synced to disk) one after
+  the other. The run itself needs one more reply, the summary's, which begins when all files are done;
+- *with the summary*: the same and that reply's delay;
+- *sockets*: the same requests over bare sockets, and the writes: what the server and the machine allow;
+- *library*: the same requests through pydantic-ai, and the writes: a script without a journal, prompts or parsing.
+
+Start-up (imports, the database's migrations) is measured apart, with a chat before the run. Wall time is that of the whole call
+``windlass.arun("auto", …)``: making the run, walking it, reporting; *files* is until the last file was written.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import math
 import os
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -103,39 +111,80 @@ async def bare_requests(url: str, names: list[str], options: argparse.Namespace)
     return time.perf_counter() - began
 
 
+async def library_requests(url: str, names: list[str], options: argparse.Namespace) -> float:
+    """Seconds for the same requests through pydantic-ai, one client for all."""
+    from pydantic_ai.direct import model_request
+    from pydantic_ai.messages import ModelRequest, UserPromptPart
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    model = OpenAIChatModel("test-model", provider=OpenAIProvider(base_url=url, api_key="none"))
+    gate = asyncio.Semaphore(options.concurrency)
+
+    async def one(step: str) -> None:
+        asked = [ModelRequest(parts=[UserPromptPart("text\n" * 400)])]
+        async with gate:
+            await model_request(model, asked, model_settings={"extra_headers": {"X-Windlass-Step": step}})
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one(f"process_step[{name}]") for name in names))
+    await one("summary_step")
+    return time.perf_counter() - began
+
+
+def last_write(home: Path) -> float:
+    """When the newest run wrote its last file, in seconds since 1970."""
+    with contextlib.closing(sqlite3.connect(home / "windlass.db")) as connection:
+        (at,) = connection.execute("SELECT max(at) FROM run_events WHERE name = 'file_change'").fetchone()
+    return float(at)
+
+
 async def measure(home: Path, names: list[str], options: argparse.Namespace) -> None:
     """Some runs, each in a folder of its own."""
     import windlass
 
-    writes = await bare_writes(home / "bare", names)
-    bare = await bare_requests(os.environ["OPENAI_BASE_URL"], names, options) + writes
+    url, writes = os.environ["OPENAI_BASE_URL"], await bare_writes(home / "bare", names)
+    sockets = await bare_requests(url, names, options) + writes
     began = time.perf_counter()
     (await windlass.arun("chat", "Hello?", workspace=str(home / "bare"))).check()
     print(f"start-up (imports, database, one chat): {time.perf_counter() - began:.2f} s")
-    rounds = math.ceil(len(names) / options.concurrency)
-    least = options.delay * rounds + writes
-    print(
-        f"least: {least:.2f} s ({rounds} x {options.delay} s of replies + {writes:.2f} s of writes); with the summary's reply "
-        f"{least + options.delay:.2f} s; bare sockets and writes (with the summary's): {bare:.2f} s"
-    )
-    ratios = []
+    await library_requests(url, names, options)
+    least = options.delay * math.ceil(len(names) / options.concurrency) + writes
+    ratios: dict[str, list[float]] = {}
     for number in range(options.runs):
+        library = await library_requests(url, names, options) + await bare_writes(
+            home / f"bare{number}", names
+        )
         folder = home / f"run{number}"
         folder.mkdir()
         for name in names:
             (folder / name).write_text("text\n" * 100)
-        cpu, began = time.process_time(), time.perf_counter()
+        cpu, started, began = time.process_time(), time.time(), time.perf_counter()
         going = windlass.arun(
             "auto", "Change it.", files=names, workspace=str(folder), concurrency=options.concurrency
         )
         (await going).check()
-        took = time.perf_counter() - began
-        ratios.append(took / least)
+        took, cpu = time.perf_counter() - began, time.process_time() - cpu
+        files = last_write(home) - started
+        limits = {
+            "least": least,
+            "with the summary": least + options.delay,
+            "sockets": sockets,
+            "library": library,
+        }
         print(
-            f"{len(names)} files: {took:.2f} s ({time.process_time() - cpu:.2f} s of CPU); ratio {took / least:.2f}, with the "
-            f"summary's reply {took / (least + options.delay):.2f}, to bare sockets {took / bare:.2f}"
+            f"{len(names)} files: {took:.2f} s, {files:.2f} s of it until the last was written; {cpu:.2f} s of CPU"
         )
-    print(f"median ratio {statistics.median(ratios):.2f}")
+        print(
+            "  divided by "
+            + ", ".join(f"{name} ({limit:.2f} s): {took / limit:.2f}" for name, limit in limits.items())
+        )
+        for name, limit in limits.items():
+            ratios.setdefault(name, []).append(took / limit)
+        ratios.setdefault("files by least", []).append(files / least)
+    print(
+        "medians: " + ", ".join(f"{name} {statistics.median(values):.2f}" for name, values in ratios.items())
+    )
 
 
 if __name__ == "__main__":
