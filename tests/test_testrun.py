@@ -11,7 +11,8 @@ import pytest
 from windlass.errors import UnsafePath
 from windlass.sandbox.base import ExecResult, Limits, Sandbox
 from windlass.sandbox.off import Off
-from windlass.testrun import OUTPUT_CHARS, TestReport, run_tests
+from windlass.testreport import OUTPUT_CHARS, TestReport
+from windlass.testrun import run_tests
 
 from .sandbox.conftest import lacking
 

@@ -26,7 +26,8 @@ from windlass.llm.registry import LLMIntegrationRegistry
 from windlass.plan import EventLog
 from windlass.prompt import PromptStore, Resolved
 from windlass.sandbox.base import Sandbox
-from windlass.testrun import TestReport, run_tests
+from windlass.testreport import TestReport
+from windlass.testrun import run_tests
 from windlass.workspace import Change, Workspace, decode, to_bytes
 
 

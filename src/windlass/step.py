@@ -19,7 +19,7 @@ from windlass.llm.base import Message, Reply
 from windlass.plan import PlanStep
 from windlass.prompt import PromptTemplate, PromptVersioningMixin, Resolved
 from windlass.replies import parse_reply
-from windlass.testrun import TestReport
+from windlass.testreport import TestReport
 from windlass.typed import read_json
 from windlass.workspace import Change, check_path, decode
 

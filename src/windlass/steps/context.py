@@ -10,7 +10,7 @@ import pydantic
 
 from windlass.errors import StepFailed
 from windlass.prompt import PromptTemplateVariable, VariableSource
-from windlass.testrun import TestReport
+from windlass.testreport import TestReport
 
 #: Text that a prompt may carry from files, in characters; more is refused rather than cut.
 MAX_CONTEXT = 600_000

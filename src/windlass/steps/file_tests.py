@@ -28,7 +28,7 @@ from windlass.steps.find_files import FindFilesStep
 from windlass.steps.naming_tests import is_test_file, module_of, test_files
 from windlass.steps.save_file import SaveFileStep
 from windlass.steps.testing import describe_failure
-from windlass.testrun import TestReport
+from windlass.testreport import TestReport
 from windlass.vocabulary import FilePurpose
 
 SOURCE_HEAD = (

@@ -10,7 +10,7 @@ from windlass.replies import parse_reply
 from windlass.step import BaseStep, StepContext
 from windlass.steps.context import FILE_FORMAT, CodingState, show_files
 from windlass.steps.guard import refuse_steering
-from windlass.testrun import TestReport
+from windlass.testreport import TestReport
 
 REPAIR_PROMPT = """\
 You repair a Python project whose tests fail.
