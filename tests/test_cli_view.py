@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from windlass.cli.view import LineView, Row, RunView, TreeView, make_view, outcome_lines, tree_order
+from windlass.cli.outcome import outcome_lines
+from windlass.cli.view import LineView, Row, RunView, TreeView, make_view, tree_order
 from windlass.events import Event
 
 OUTLINE = (("a_step", "First"), ("b_step", "Second"))

@@ -143,7 +143,7 @@ def _print_run(found: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from windlass.cli.view import outcome_lines
+    from windlass.cli.outcome import outcome_lines
 
     out = console()
     out.print(Text(safe(found["title"]), style="bold"))

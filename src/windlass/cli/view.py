@@ -15,6 +15,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from windlass.budget import usd
+from windlass.cli.outcome import counts_told, outcome_lines, tests_told
 from windlass.cli.root import safe
 
 if TYPE_CHECKING:
@@ -170,7 +172,7 @@ class LineView(RunView):
         elif event.name == "file_change":
             self._line(f"  {payload['change']} {payload['path']} ({payload['bytes']} bytes)")
         elif event.name == "tests":
-            self._line(f"  tests: {_tests(payload)}")
+            self._line(f"  tests: {tests_told(payload)}")
         elif event.name == "notice":
             self._line(f"  note: {payload['text']}")
         elif event.name == "gate" and "kind" in payload:
@@ -210,7 +212,7 @@ class TreeView(RunView):
         elif event.name == "tests":
             for path in self._up(payload["step_path"])[-1:]:
                 row = self.rows[path]
-                row.note = f"{row.note} → {_counts(payload)}" if row.note else _counts(payload)
+                row.note = f"{row.note} → {counts_told(payload)}" if row.note else counts_told(payload)
 
     async def ask_person(self, question: Question) -> Answer | None:
         """Stop drawing, ask, go on drawing."""
@@ -248,7 +250,7 @@ class TreeView(RunView):
         took = _clock(now - self.started)
         lines.append(
             Text(
-                f"{took} · {tokens:,} tokens · {_usd(cost)}"
+                f"{took} · {tokens:,} tokens · {usd(cost)}"
                 + (f" · run {self.run_id}" if self.run_id else ""),
                 style="dim",
             )
@@ -268,7 +270,7 @@ class TreeView(RunView):
         if running or row.seconds:
             text.append(f"  {_clock(seconds)}", style="dim")
         if row.calls:
-            text.append(f" · {row.tokens:,} tok · {_usd(row.cost)}", style="dim")
+            text.append(f" · {row.tokens:,} tok · {usd(row.cost)}", style="dim")
         if row.note:
             style = "red" if row.status == "error" else "dim"
             text.append(f"  {safe(row.note)}", style=style)
@@ -304,76 +306,13 @@ def tree_order(rows: list[Row]) -> list[Row]:
     return ordered
 
 
-def outcome_lines(result: dict[str, Any]) -> list[Text]:
-    """How a run ended, for people."""
-    status = result["status"]
-    style = {"Success": "bold green", "Failure": "bold red"}.get(status, "bold yellow")
-    word = "Interrupted" if status == "Started" else status
-    lines = [Text.assemble((word, style))]
-    if result.get("label"):
-        lines.append(Text(f"({result['label']})", style="yellow"))
-    if result["summary"] and status == "Success":
-        lines.append(Text(safe(result["summary"])))
-    if result["error"]:
-        lines.append(Text(safe(result["error"]), style="red"))
-    waiting = result.get("waiting_for")
-    if waiting:
-        lines.append(Text(safe(waiting["text"])))
-        lines += [Text(f"  ? {safe(line)}") for line in waiting["detail"].get("open_questions", ())]
-    for file in result["files"]:
-        lines.append(Text(f"  {file['change']:<9} {safe(file['path'])} ({file['bytes']} bytes)"))
-    tests = result["tests"]
-    if tests:
-        lines.append(Text(f"  tests     {_tests(tests)}"))
-    usage = result["usage"]
-    cost = None if usage["cost_usd"] is None else Decimal(str(usage["cost_usd"]))
-    lines.append(
-        Text(
-            f"  {usage['requests']} requests · {usage['input_tokens']:,} in{_cached(usage)} · "
-            f"{usage['output_tokens']:,} out · {_usd(cost)}",
-            style="dim",
-        )
-    )
-    run_id = result["run_id"]
-    lines.append(Text(f"  workspace {result['workspace']}", style="dim"))
-    if status in ("Waiting", "Started"):
-        lines.append(Text(f"  go on     windlass resume {run_id}", style="bold"))
-    lines.append(Text(f"  look      windlass runs show {run_id}", style="dim"))
-    if result["files"]:
-        lines.append(Text(f"  changes   windlass diff {run_id}", style="dim"))
-    return lines
-
-
-def _counts(counts: Any) -> str:
-    told = [f"{counts[key]} {key}" for key in ("passed", "failed", "errors") if counts[key]]
-    return ", ".join(told) or "none run"
-
-
-def _tests(counts: Any) -> str:
-    return f"{_counts(counts)} (sandbox: {counts['sandbox']})"
-
-
-def _cached(usage: Any) -> str:
-    if not usage["cached_tokens"] and not usage.get("cacheable_tokens"):
-        return ""
-    return f" ({usage['cached_tokens']:,} cached, {usage.get('cacheable_tokens', 0):,} could be)"
-
-
 def _figures(row: Row) -> str:
     told = f" {row.seconds:.1f}s"
     return told + (
-        f" {row.calls} call{'' if row.calls == 1 else 's'} {row.tokens} tokens {_usd(row.cost)}"
+        f" {row.calls} call{'' if row.calls == 1 else 's'} {row.tokens} tokens {usd(row.cost)}"
         if row.calls
         else ""
     )
-
-
-def _usd(cost: Decimal | None) -> str:
-    if cost is None:
-        return "cost unknown"
-    if cost == 0:
-        return "$0"
-    return f"${cost:.2f}" if cost >= 1 else f"${cost:.4f}"
 
 
 def _clock(seconds: float) -> str:
