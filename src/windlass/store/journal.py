@@ -10,27 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
-from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import (
-    ColumnElement,
-    Double,
-    Insert,
-    Update,
-    bindparam,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    text,
-    update,
-)
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import insert, literal, select, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from windlass.errors import JournalError, NotFound, RunOwnedElsewhere, StoreError
 from windlass.events import Event, WorkflowStatus
@@ -41,79 +25,13 @@ from windlass.store.base import Database
 from windlass.store.cancels import Cancels
 from windlass.store.cleanup import Collected
 from windlass.store.journal_rows import RUN_CHANGES, entry_row, event_row, run_record, run_row
+from windlass.store.journal_sql import change_run, statements
 from windlass.store.reader import Reader
-from windlass.store.runs import blobs, run_blobs, run_entries, run_events, runs
+from windlass.store.runs import run_blobs, run_entries
 from windlass.store.values import Parcel, compress, dump_json, dump_value
 from windlass.store.writer import RECONNECT_SECONDS, Write, lease_lost, writer_of
 
 T = TypeVar("T")
-
-_KEY = ("run_id", "path", "attempt")
-
-
-class _Statements:
-    """The statements that many rows share, in one database's dialect."""
-
-    def __init__(self, is_sqlite: bool) -> None:
-        dialect: Any = sqlite if is_sqlite else postgresql
-        entry = dialect.insert(run_entries)
-        changing = [c.name for c in run_entries.c if c.name not in ("id", *_KEY)]
-        self.put_entry: Insert = entry.on_conflict_do_update(
-            index_elements=list(_KEY), set_={name: entry.excluded[name] for name in changing}
-        )
-        self.put_blob: Insert = dialect.insert(blobs).on_conflict_do_nothing()
-        self.put_run_blob: Insert = dialect.insert(run_blobs).on_conflict_do_nothing()
-        self.add_answer: ReturningInsert[Any] = (
-            dialect.insert(run_entries).on_conflict_do_nothing().returning(run_entries.c.id)
-        )
-        self.add_event: Insert = insert(run_events)
-        self.save_partial: Update = (
-            update(run_entries)
-            .where(
-                run_entries.c.run_id == bindparam("of_run"),
-                run_entries.c.path == bindparam("of_path"),
-                run_entries.c.attempt == bindparam("of_attempt"),
-            )
-            .values(partial=bindparam("text"))
-        )
-        self.add_run: Insert = insert(runs)
-        lease_until = func.coalesce(runs.c.lease_until, 0.0)
-        lasting: dict[str, Any] = {"lease_until": bindparam("until"), "lease_ttl": bindparam("ttl")}
-        of_run = runs.c.run_id == bindparam("of_run")
-        held = (of_run, runs.c.owner == bindparam("of_owner"), runs.c.epoch == bindparam("of_epoch"))
-        now: ColumnElement[float] = bindparam("now", type_=Double())
-        #: Decides and takes in one statement, so that of two processes one finds the other's lease.
-        self.take: ReturningUpdate[Any] = (
-            update(runs)
-            .where(
-                of_run,
-                or_(runs.c.owner.is_(None), runs.c.owner == bindparam("to_owner"), ~(lease_until > now)),
-            )
-            .values(owner=bindparam("to_owner"), epoch=runs.c.epoch + 1, **lasting)
-            .returning(runs.c.epoch)
-        )
-        self.shorten: Update = (
-            update(runs)
-            .where(of_run, runs.c.lease_until > runs.c.lease_ttl + now)
-            .values(lease_until=runs.c.lease_ttl + now)
-        )
-        self.extend: ReturningUpdate[Any] = update(runs).where(*held).values(**lasting).returning(runs)
-        self.release: Update = update(runs).where(*held).values(owner=None, lease_until=None, lease_ttl=None)
-        self.cancel: Update = update(runs).where(of_run).values(cancel_requested=True)
-
-
-@cache
-def _statements(is_sqlite: bool) -> _Statements:
-    return _Statements(is_sqlite)
-
-
-@cache
-def _change_run(columns: frozenset[str]) -> Update:
-    return (
-        update(runs)
-        .where(runs.c.run_id == bindparam("of_run"))
-        .values({name: bindparam(name) for name in sorted(columns | {"updated_at"})})
-    )
 
 
 class SqlJournal:
@@ -140,7 +58,7 @@ class SqlJournal:
         #: keeps both, so a long request is not spelled out, hashed and deflated again.
         self._under_way: dict[str, dict[tuple[str, int], tuple[Any, str | None]]] = {}
         self._clock = clock
-        self._sql = _statements(database.is_sqlite)
+        self._sql = statements(database.is_sqlite)
         #: Such a database has one connection, and it is the writer's.
         self._in_memory = database.is_sqlite and database.file is None
 
@@ -173,7 +91,7 @@ class SqlJournal:
             raise TypeError(f"A run's {', '.join(sorted(unknown))} cannot be changed.")
         values = {name: RUN_CHANGES[name](value) for name, value in changes.items()}
         values |= {"of_run": lease.run_id, "updated_at": self._wall()}
-        write = Write(_change_run(frozenset(changes)), ("run", lease.run_id), values)
+        write = Write(change_run(frozenset(changes)), ("run", lease.run_id), values)
         await self._writer.write(lease, [write])
 
     async def request_cancel(self, run_id: str) -> None:
