@@ -10,13 +10,14 @@ from typing import Any
 
 from windlass.budget import Budget
 from windlass.calling import Caller
-from windlass.effects import AskPerson, Effects, StopSignal, spent_so_far
+from windlass.effects import Effects, spent_so_far
 from windlass.events import Event
 from windlass.ids import generate_id
 from windlass.journal import MemoryJournal, RunJournal, RunRecord
 from windlass.llm import LLMIntegrationRegistry
 from windlass.llm.base import BaseLLMIntegration
 from windlass.llm.policy import Asker, RetryPolicy
+from windlass.people import AskPerson, StopSignal
 from windlass.plan import EventLog
 from windlass.prompt import MemoryPromptStore
 from windlass.runner import HEARTBEAT_SECONDS, Runner

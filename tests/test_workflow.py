@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.harness import GOOD, SLUG, SLUG_TEST, WRONG_SLUG, asked_steps, by_step, coding_engine
-from windlass.effects import Answer, Question
 from windlass.events import WorkflowStatus
 from windlass.journal import EntryState
 from windlass.llm.base import Reply
+from windlass.people import Answer, Question
 from windlass.steps.context import PlannedFile
 from windlass.steps.design import waves
 from windlass.testing.llm import ScriptedLLM

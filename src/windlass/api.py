@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from windlass.app import WORKFLOWS, App
-from windlass.effects import StopSignal
 from windlass.errors import InputError, WorkflowExecutionError
 from windlass.events import Event, Listener, WorkflowStatus
 from windlass.inputs import given_files, workspace_folder
 from windlass.llm.base import BaseLLMIntegration
+from windlass.people import StopSignal
 from windlass.report import run_report
 from windlass.settings import Settings, load_settings
 from windlass.wiring import stored_names

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from windlass import control, wiring
 from windlass.budget import Budget, Scopes
 from windlass.calling import Caller
-from windlass.effects import Answer, AskPerson, Effects, StopSignal, spent_so_far
+from windlass.effects import Effects, spent_so_far
 from windlass.errors import ConfigError, InputError, JournalError
 from windlass.events import Listener, WorkflowStatus
 from windlass.history import undone
@@ -24,6 +24,7 @@ from windlass.llm.base import BaseLLMIntegration
 from windlass.llm.registry import LLMIntegrationRegistry
 from windlass.logs import RunLog
 from windlass.owners import is_interrupted, is_owned, owner_name, take
+from windlass.people import Answer, AskPerson, StopSignal
 from windlass.pinning import used_prompts
 from windlass.plan import EventLog
 from windlass.prompt import PromptStore

@@ -10,7 +10,7 @@ import asyncio
 import json
 import shlex
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +23,7 @@ from windlass.ids import sha256_hex
 from windlass.journal import Entry, EntryState, RunJournal, digest_of
 from windlass.llm.base import BaseLLMIntegration, CallTags, Message, Reply
 from windlass.llm.registry import LLMIntegrationRegistry
+from windlass.people import Answer, AskPerson, Interrupted, Question, StopSignal, WaitingForPerson
 from windlass.plan import EventLog
 from windlass.prompt import PromptStore, Resolved
 from windlass.sandbox.base import Sandbox
@@ -30,49 +31,6 @@ from windlass.testreport import TestReport
 from windlass.testrun import run_tests
 from windlass.workspace import Change, Workspace, decode, to_bytes
 
-
-class Interrupted(WindlassError):
-    """The person asked to stop: no further effect begins. The run can be resumed."""
-
-    exit_code = 130
-
-
-class WaitingForPerson(WindlassError):
-    """The run stops here until a person answers; everything so far is kept."""
-
-    exit_code = 3
-
-    def __init__(self, question: Question) -> None:
-        super().__init__(question.text)
-        self.question = question
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a person is asked. ``kind`` is ``requirement``, ``writes`` or ``repeat`` (a call that may have been paid);
-    ``detail`` what to show with it."""
-
-    path: str
-    kind: str
-    text: str
-    detail: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def digest(self) -> str:
-        """Identifies the question; an answer is only good for the question it was given to."""
-        return digest_of([self.kind, self.text, dict(self.detail)])
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the person said: ``approve``, ``edit`` or ``answer`` (both with ``text``), or ``reject``."""
-
-    action: str
-    text: str = ""
-
-
-#: Asks the person at the terminal; None = nobody is there.
-AskPerson = Callable[[Question], Awaitable[Answer | None]]
 GetSandbox = Callable[[], Sandbox]
 
 
@@ -87,33 +45,6 @@ class Rendered:
     def tag(self) -> str:
         """``name@version`` for gateways and records."""
         return f"{self.resolved.name}@{self.resolved.version_no or 'default'}"
-
-
-class StopSignal:
-    """Set once a person asked to stop; effects under way finish, no new one begins.
-
-    ``cancel`` True: the run then ends as Cancelled; False: it is interrupted, to go on later.
-    """
-
-    def __init__(self) -> None:
-        self.cancel = False
-        self._asked = asyncio.Event()
-
-    @property
-    def requested(self) -> bool:
-        """Whether somebody asked. Set it in the event loop's own thread."""
-        return self._asked.is_set()
-
-    @requested.setter
-    def requested(self, value: bool) -> None:
-        if value:
-            self._asked.set()
-        else:
-            self._asked.clear()
-
-    async def wait(self) -> None:
-        """Return once somebody asks."""
-        await self._asked.wait()
 
 
 @dataclass

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from windlass.credit import outcome_of, usages_of
-from windlass.effects import Effects, StopSignal
+from windlass.effects import Effects
 from windlass.errors import JournalMismatch, LeaseLost, StoreError, WindlassError
 from windlass.events import Event, Listener, WorkflowStatus
 from windlass.journal import EntryState, Journal, Lease, RunJournal, RunRecord
 from windlass.owners import owner_name, take
+from windlass.people import StopSignal
 from windlass.plan import EventLog
 from windlass.prompt import PromptStore
 from windlass.workflow import StepWorkflow

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import pydantic
 
-from windlass.effects import Answer, Effects, Interrupted, Question, Rendered, WaitingForPerson
+from windlass.effects import Effects, Rendered
 from windlass.errors import ReplyError, StepFailed, WindlassError
 from windlass.events import STEP_ENDS, StepStatus
 from windlass.ids import derived_id
 from windlass.journal import EntryState
 from windlass.llm.base import Message, Reply
+from windlass.people import Answer, Interrupted, Question, WaitingForPerson
 from windlass.plan import PlanStep
 from windlass.prompt import PromptTemplate, PromptVersioningMixin, Resolved
 from windlass.replies import parse_reply

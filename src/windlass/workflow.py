@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 from windlass.config import StepsTemplateConfig, WorkflowTemplateStepsConfig, check_config
-from windlass.effects import Effects, Interrupted, WaitingForPerson
+from windlass.effects import Effects
 from windlass.errors import JournalError, StoreError, WindlassError, WorkflowExecutionError
 from windlass.events import StepStatus, WorkflowStatus
 from windlass.ids import generate_id
 from windlass.journal import digest_of
 from windlass.llm.base import BaseLLMIntegration
+from windlass.people import Interrupted, WaitingForPerson
 from windlass.plan import PlanStep
 from windlass.step import BaseStep, StepContext
 

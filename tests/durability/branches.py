@@ -24,12 +24,13 @@ from typing import Any
 from windlass.budget import Budget
 from windlass.calling import Caller
 from windlass.config import WorkflowTemplateStepsConfig
-from windlass.effects import Effects, StopSignal
+from windlass.effects import Effects
 from windlass.errors import SandboxError
 from windlass.journal import RunJournal, RunRecord
 from windlass.llm.base import BaseLLMIntegration, CallTags, Message, OnText, Reply, Usage
 from windlass.llm.prices import FREE
 from windlass.llm.registry import LLMIntegrationRegistry
+from windlass.people import StopSignal
 from windlass.plan import EventLog
 from windlass.prompt import PromptTemplateVariable
 from windlass.prompt.memory import MemoryPromptStore

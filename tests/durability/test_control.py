@@ -15,12 +15,12 @@ from bench.faults import ANSWERS, SLUG, answer, settings
 from windlass import control
 from windlass.app import App
 from windlass.cli.root import cli
-from windlass.effects import Answer as Said
-from windlass.effects import StopSignal
 from windlass.errors import BudgetExceeded, JournalError, JournalMismatch, NotFound, WorkspaceConflict
 from windlass.events import WorkflowStatus
 from windlass.export import export_run
 from windlass.journal import EntryState, RunRecord
+from windlass.people import Answer as Said
+from windlass.people import StopSignal
 from windlass.testing.server import Answer, Fault, OpenAIServer, Request
 
 ASKING = '{"acceptance_criteria": ["One dash."], "open_questions": ["What about umlauts?"]}'

@@ -10,9 +10,9 @@ import pytest
 from tests.workflows.documents import APOLOGY, CALC, MODULES, engine, model_of
 from tests.workflows.event_machine import EventMachine, check_events
 from windlass.app import App
-from windlass.effects import Answer
 from windlass.errors import ModelRefused, ModelUnavailable
 from windlass.events import Event, WorkflowStatus
+from windlass.people import Answer
 from windlass.settings import load_settings
 from windlass.workflows.plans import (
     generate_auto_workflow,

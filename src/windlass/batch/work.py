@@ -13,9 +13,9 @@ from typing import Any
 from windlass.app import App
 from windlass.batch.making import scope_of
 from windlass.batch.progress import Ended, Progress, Running
-from windlass.effects import StopSignal
 from windlass.errors import NotFound, WindlassError
 from windlass.events import Event, WorkflowStatus
+from windlass.people import StopSignal
 from windlass.report import report
 from windlass.store.batches import Batch, BatchStore, ItemState
 

@@ -15,12 +15,12 @@ from windlass.cli.files import coloured
 from windlass.cli.root import safe
 
 if TYPE_CHECKING:
-    from windlass.effects import Answer, Question
+    from windlass.people import Answer, Question
 
 
 async def ask_at_terminal(console: Console, question: Question, leave: asyncio.Event) -> Answer | None:
     """The person's answer; None when they leave with Ctrl-D or ``leave`` is set (Ctrl-C): the run then waits."""
-    from windlass.effects import Answer
+    from windlass.people import Answer
 
     show_question(console, question)
     questions = list(question.detail.get("open_questions", ()))

@@ -14,8 +14,8 @@ from windlass.cli.run import Usd, log_option
 
 if TYPE_CHECKING:
     from windlass.app import App
-    from windlass.effects import Answer
     from windlass.journal import RunRecord
+    from windlass.people import Answer
 
 #: How long `windlass cancel` waits for the run's process to end it (seconds): replies under way are kept.
 CANCEL_WAIT = 20.0
@@ -151,8 +151,8 @@ def answer(run: str, word: str | None, text: str | None, later: bool, as_json: b
 
 
 def _said(word: str, text: str | None) -> Answer:
-    from windlass.effects import Answer
     from windlass.inputs import read_requirement
+    from windlass.people import Answer
 
     if word in ("approve", "reject"):
         if text is not None:
@@ -170,8 +170,8 @@ def _asked(run: str) -> Answer:
     import sys
 
     from windlass.cli.ask import ask_at_terminal
-    from windlass.effects import Question
     from windlass.errors import InputError, JournalError
+    from windlass.people import Question
     from windlass.report import waiting_for
 
     async def question(app: App) -> Question:

@@ -60,7 +60,7 @@ class Conversation:
 
     async def go_on(self, on_text: Callable[[str], None], say: Say) -> bool:
         """Get the answer to the message that has none."""
-        from windlass.effects import StopSignal
+        from windlass.people import StopSignal
         from windlass.report import usage_of
 
         assert self.unanswered is not None

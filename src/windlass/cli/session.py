@@ -206,7 +206,7 @@ async def _session(
 ) -> dict[str, Any]:
     # Imported here, behind the picture: a second of imports must not be a second of blank screen.
     from windlass.app import App
-    from windlass.effects import StopSignal
+    from windlass.people import StopSignal
     from windlass.report import run_report
     from windlass.settings import load_settings
 

@@ -20,8 +20,8 @@ from windlass.cli.outcome import counts_told, outcome_lines, tests_told
 from windlass.cli.root import safe
 
 if TYPE_CHECKING:
-    from windlass.effects import Answer, Question
     from windlass.events import Event
+    from windlass.people import Answer, Question
 
 #: The steps to draw before the run has said its plan: path and name.
 Outline = Sequence[tuple[str, str]]

@@ -20,7 +20,6 @@ from procrastinate import PsycopgConnector
 from procrastinate.exceptions import ProcrastinateException
 
 from windlass.app import App
-from windlass.effects import StopSignal
 from windlass.errors import (
     JournalError,
     LeaseLost,
@@ -34,6 +33,7 @@ from windlass.events import WorkflowStatus
 from windlass.ids import generate_id
 from windlass.journal import RunRecord
 from windlass.owners import is_dead, is_owned, owner_name, take
+from windlass.people import StopSignal
 from windlass.plan import EventLog
 from windlass.queue import crew
 from windlass.queue.jobs import (

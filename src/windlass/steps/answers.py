@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import pydantic
 
-from windlass.effects import Interrupted, Rendered, WaitingForPerson
+from windlass.effects import Rendered
 from windlass.errors import JournalError, StoreError, WindlassError
+from windlass.people import Interrupted, WaitingForPerson
 from windlass.prompt import PromptTemplateVariable, VariableSource
 from windlass.step import StepContext
 from windlass.steps.documents import DocumentState, Instruction

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from windlass.app import App
-from windlass.effects import StopSignal
 from windlass.errors import RunOwnedElsewhere, WindlassError
 from windlass.events import Event, Listener, WorkflowStatus
 from windlass.journal import RunRecord
 from windlass.owners import is_dead
+from windlass.people import StopSignal
 from windlass.web.feed import Feed
 
 #: The option that marks a run as a server's: one that a server takes up again after a restart.

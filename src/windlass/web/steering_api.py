@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from windlass import history
-from windlass.effects import Answer
 from windlass.owners import owner_name
+from windlass.people import Answer
 from windlass.web import schemas, starting
 from windlass.web.crew import SERVER, STARTED_BY
 from windlass.web.runs_api import TheRun, services_of
