@@ -100,15 +100,18 @@ class Feed:
             del self._watched[run_id]
 
     async def replay(self, run_id: str, since: int) -> tuple[list[Event], int]:
-        """The stored events after ``since``, and the number of the last one that was passed on or is among them.
+        """The stored events after ``since``, and the number of the last one.
 
-        Events after that number are passed on to the sinks: whoever listened before calling this misses nothing.
+        Events after that number are passed on to the sinks: whoever watched before calling this misses nothing. Of a
+        run that is new to this server all events are: who listens to all runs has heard none of them.
         """
+        if run_id not in self._last:
+            at_rest = await asyncio.to_thread(self._last_at_rest, run_id)
+            if at_rest is not None:
+                # It was so before this server began: what is stored of it is not news.
+                self._last.setdefault(run_id, at_rest)
         events = await self.journal.events(run_id, since=since)
-        last = max([since, *(event.seq or 0 for event in events)])
-        # Nothing of this run was passed on so far: what comes next follows on what was read just now.
-        self._last.setdefault(run_id, last)
-        return events, last
+        return events, max([since, *(event.seq or 0 for event in events)])
 
     def streamed(self, run_id: str) -> list[dict[str, Any]]:
         """The text that has come of each reply that is being streamed right now."""
@@ -231,7 +234,8 @@ class Feed:
                 continue
 
     async def _look(self, *, news: bool) -> None:
-        found = await asyncio.to_thread(self._latest)
+        # Of a watched run that was at rest, `replay` says first what is not news.
+        found = await asyncio.to_thread(self._latest, self._watched.keys() & self._last.keys())
         for run_id, last in found.items():
             if run_id in self._local:
                 continue
@@ -240,9 +244,15 @@ class Feed:
             elif last > self._last.get(run_id, 0):
                 self._queue.put_nowait((run_id, last))
 
-    def _latest(self) -> dict[str, int]:
+    def _last_at_rest(self, run_id: str) -> int | None:
+        """The number of the run's last event; None while it may say more."""
         with self.database.reading() as connection:
-            return queries.last_events(connection, queries.lively_runs(connection) | set(self._watched))
+            last = queries.last_events(connection, {run_id}).get(run_id, 0)
+            return None if run_id in queries.lively_runs(connection) else last
+
+    def _latest(self, known: set[str]) -> dict[str, int]:
+        with self.database.reading() as connection:
+            return queries.last_events(connection, queries.lively_runs(connection) | known)
 
     async def _look_at_partials(self) -> None:
         foreign = [run_id for run_id in self._watched if run_id not in self._local]
