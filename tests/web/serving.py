@@ -40,11 +40,11 @@ def settings_for(home: Path, base_url: str, **more: Any) -> Settings:
 
 
 class Served:
-    """A server that runs until :meth:`stop`."""
+    """A server that runs until :meth:`stop`. ``app``: the parts of the process, where they are not the usual ones."""
 
-    def __init__(self, settings: Settings, root: Path, **options: Any) -> None:
+    def __init__(self, settings: Settings, root: Path, *, app: App | None = None, **options: Any) -> None:
         self.options = replace(ServerOptions(port=free_port(), roots=(root,)), **options)
-        self.app = App(settings)
+        self.app = app or App(settings)
         self.web = WebServer(self.app, self.options)
         self.process = Process(self.web)
         self.process.config.lifespan = "on"
