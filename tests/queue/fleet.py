@@ -107,6 +107,7 @@ class Fleet:
             "WINDLASS_MODEL": "openai-chat:test-model",
             "WINDLASS_TAG_REQUESTS": "1",
             "WINDLASS_RETRY_WAIT": "0.2",
+            "WINDLASS_TEST_STREAM": "0",  # as workers do: nobody watches them
             "OPENAI_BASE_URL": self.base_url,
             "OPENAI_API_KEY": "sk-test",
         }

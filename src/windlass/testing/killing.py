@@ -7,7 +7,8 @@
 A journal boundary is the moment after a write was committed, and the moment before a result is: there an effect has
 happened and nobody knows of it yet. They are counted from 1. ``WINDLASS_TEST_KILL_BEFORE`` names an entry's path: the kill comes when its effect has
 happened and its result is about to be committed. ``WINDLASS_TEST_BOUNDARIES`` names a file that gets how many
-there were, once the command closes its journal. Only this entry point looks at these variables.
+there were, once the command closes its journal. Replies are streamed whoever watches, unless ``WINDLASS_TEST_STREAM`` is 0. Only this
+entry point looks at these variables.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ class KillingApp(app.App):
 
     async def execute(self, run_id: str, **how: Any) -> RunRecord:
         """As always, but every reply is streamed, as if somebody watched."""
-        return await super().execute(run_id, **{**how, "stream": True})
+        if os.environ.get("WINDLASS_TEST_STREAM") != "0":
+            how["stream"] = True
+        return await super().execute(run_id, **how)
 
 
 def main() -> None:
