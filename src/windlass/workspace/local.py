@@ -59,7 +59,10 @@ class LocalWorkspace:
         """Make all changes or none; when cancelled, first finishes or takes back what it began."""
         wish = Wish(checked(changes), force)
         if self._line.join(wish):
-            asyncio.get_running_loop().run_in_executor(None, self._line.serve)
+            try:
+                asyncio.get_running_loop().run_in_executor(None, self._line.serve)
+            except RuntimeError:  # this loop's threads have ended, and others may stand in the line
+                self._line.serve()
         return await to_the_end(asyncio.wrap_future(wish.outcome))
 
     async def materialise(self, target: Path) -> None:

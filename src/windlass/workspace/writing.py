@@ -57,12 +57,14 @@ class Line:
         """Fulfil wishes until none is left."""
         began = time.monotonic()
         while group := self._next():
+            # From here on a wish is done, whoever still waits for it.
+            wishes = [wish for wish in group if wish.outcome.set_running_or_notify_cancel()]
             try:
                 with self._open_tree() as tree, tree.lock():
-                    fulfil(tree, group)
+                    fulfil(tree, wishes)
             except BaseException as error:
                 # Whatever it is, it belongs to those who wait.
-                for wish in group:
+                for wish in wishes:
                     if not wish.outcome.done():
                         wish.outcome.set_exception(error)
             if time.monotonic() - began > _LET_OTHERS_AFTER:
