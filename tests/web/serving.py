@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from uvicorn.lifespan.on import LifespanOn
 
 from windlass.app import App
 from windlass.settings import ModelSettings, Settings
@@ -73,6 +74,10 @@ class Served:
         self.process.handle_exit(15, None)
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive(), "the server did not stop"
+        lifespan = self.process.lifespan
+        assert isinstance(lifespan, LifespanOn) and not lifespan.shutdown_failed, (
+            "the server's end went wrong"
+        )
 
     @property
     def headers(self) -> dict[str, str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.web.serving import Answer, Served, Talk, wait_for_end
+from tests.web.serving import Answer, Served, Talk, serving, settings_for, status_of, wait_for, wait_for_end
+from windlass.store.base import Database
 
 
 def sse(response: httpx.Response) -> list[tuple[str | None, str, dict[str, Any]]]:
@@ -139,8 +142,8 @@ def test_a_gate_is_answered_and_the_run_goes_on(served: Served, client: httpx.Cl
         assert "notes.txt" in run["waiting_for"]["detail"]["diff"]
         assert client.post(f"/api/runs/{run_id}/answer", json={"action": "maybe"}).status_code == 422
         assert client.post(f"/api/runs/{run_id}/answer", json={"action": "approve"}).status_code == 200
-        run = wait_for_end(client, run_id)
-        assert run["status"] == "Success", run["error"]
+        # It still says that it waits until it has been taken up again.
+        wait_for(lambda: status_of(client, run_id) == "Success", why="the run to go on")
         assert client.post(f"/api/runs/{run_id}/answer", json={"action": "approve"}).status_code == 409
         assert client.post(f"/api/runs/{run_id}/resume", json={}).status_code == 409
         assert client.post(f"/api/runs/{run_id}/cancel", json={}).status_code == 409
@@ -239,6 +242,36 @@ def test_prompts_are_edited_switched_and_rolled_back(served: Served, client: htt
     assert client.post(f"/api/prompts/{name}/rollback", json={}).json()["version"] == 1
     assert client.get("/api/prompts/no-such-prompt").status_code == 404
     assert client.post(f"/api/prompts/{name}/versions", json={"text": "{{nonsense}}"}).status_code == 400
+
+
+def test_shipped_prompts_are_there_before_any_run(own: tuple[Path, Path, str]) -> None:
+    home, root, base_url = own
+    with serving(settings_for(home, base_url), root) as served, served.client() as client:
+
+        def names() -> set[str]:
+            return {row["name"] for row in client.get("/api/prompts").json()}
+
+        wait_for(
+            lambda: {"coding.design", "documents.chat", "documents.write_tests"} <= names(), why="prompts"
+        )
+        shown = client.get("/api/prompts/coding.design").json()
+        assert [(row["version"], row["origin"]) for row in shown["versions"]] == [(1, "default")]
+
+
+def test_a_server_starts_while_its_database_cannot_be_written(own: tuple[Path, Path, str]) -> None:
+    home, root, base_url = own
+    settings = settings_for(home, base_url, lock_timeout=0.1)
+    file = Database(settings.database)
+    assert file.engine is not None and file.file is not None
+    with closing(sqlite3.connect(file.file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with serving(settings, root) as served, served.client() as client:
+            assert served.web.introduced is not None
+            wait_for(served.web.introduced.done, why="the server to give up on the prompts")
+            assert client.get("/api/prompts").json() == []
+            other.execute("ROLLBACK")
+            assert wait_for_end(client, served.start(client))["status"] == "Success"
+            assert "documents.chat" in {row["name"] for row in client.get("/api/prompts").json()}
 
 
 def test_sums_by_day_model_workflow_and_prompt(served: Served, client: httpx.Client) -> None:

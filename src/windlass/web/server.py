@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from windlass import __version__
 from windlass.app import App
+from windlass.catalogue import introduce
 from windlass.errors import (
     BudgetExceeded,
     InputError,
@@ -108,6 +110,8 @@ class WebServer:
         )
         self.asgi: ASGIApp = self.guard
         self.notes: Notes | None = None
+        #: Done when the shipped prompts are stored, or cannot be; None before the server has begun.
+        self.introduced: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def launch_url(self) -> str:
@@ -145,6 +149,8 @@ class WebServer:
             await self.notes.open()
         await self.feed.start()
         await self.crew.open(take_up=self.options.take_up)
+        # Half a second in a new home, which nobody's first request waits for.
+        self.introduced = asyncio.create_task(asyncio.to_thread(self._introduce))
         try:
             yield
         finally:
@@ -154,6 +160,13 @@ class WebServer:
             await self.live.close()
             if self.notes is not None:
                 await self.notes.close()
+            await self.introduced
+
+    def _introduce(self) -> None:
+        """Lets the shipped prompts be looked at and edited before their first use. Where the database cannot be written
+        now, each comes with the first run that uses it."""
+        with contextlib.suppress(StoreError):
+            introduce(self.app.prompts)
 
     def _api(self) -> FastAPI:
         api = FastAPI(
