@@ -205,16 +205,42 @@ async def test_runs_are_found_by_beginning_end_and_last(journal: Journal, clock:
     assert (await journal.get_run("last")).run_id == "Abcd-three"
     assert (await journal.get_run("abcd")).run_id == "abcd-one"
     assert (await journal.get_run("-two")).run_id == "abce-two"
-    for unclear in ("abc", "none-such", "%%%%", "____", "abcd_"):
+    for nobodys in ("abc", "none-such", "%%%%", "____", "abcd_"):
         with pytest.raises(NotFound, match="No run is called"):
-            await journal.get_run(unclear)
+            await journal.get_run(nobodys)
     await journal.create_run(run("abcd-four"))
-    with pytest.raises(NotFound, match="More than one run"):
-        await journal.get_run("abcd")
+    assert await unclear(journal, "abcd") == (
+        "More than one run's id begins with 'abcd': abcd-four and abcd-one; type one of these ids, or its end."
+    )
     assert (await journal.get_run("abcd-one", whole=True)).run_id == "abcd-one"
     for part in ("last", "abcd", "abcd-o", "-two", "ABCD-one", ""):
         with pytest.raises(NotFound, match=f"No run is called '{part}'"):
             await journal.get_run(part, whole=True)
+
+
+async def unclear(journal: Journal, part: str) -> str:
+    """What is said about a part of an id that several runs share."""
+    with pytest.raises(NotFound) as raised:
+        await journal.get_run(part)
+    return str(raised.value)
+
+
+async def test_runs_that_share_a_part_of_an_id_are_named(journal: Journal, clock: Clock) -> None:
+    for run_id in ("01m7z-a-same", "01m7z-b-same", "01m7z-c-same", "01m7z-d-xxxx"):
+        await journal.create_run(run(run_id))
+        clock.now += 1
+    assert await unclear(journal, "01m7z") == (
+        "More than one run's id begins with '01m7z', such as 01m7z-d-xxxx, 01m7z-c-same and 01m7z-b-same; type one of "
+        "these ids, or its end."
+    )
+    assert await unclear(journal, "-same") == (
+        "More than one run's id ends with '-same': 01m7z-c-same, 01m7z-b-same and 01m7z-a-same; type one of these ids, "
+        "or its beginning."
+    )
+    await journal.create_run(run("-same-again"))
+    assert (await unclear(journal, "-same")).startswith(
+        "More than one run's id begins or ends with '-same', such as "
+    )
 
 
 async def test_runs_are_listed_newest_first_by_status_and_search(journal: Journal, clock: Clock) -> None:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
+from windlass.errors import NotFound
 from windlass.events import Event, WorkflowStatus
 
 
@@ -95,6 +96,21 @@ class RunRecord:
     def evolve(self, **changes: Any) -> RunRecord:
         """A copy with these fields changed."""
         return replace(self, **changes)
+
+
+def the_only(part: str, found: Sequence[RunRecord]) -> RunRecord:
+    """The one run that was ``found``, newest first, for a beginning or end of an id. Raises NotFound for none or several."""
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise NotFound(f"No run is called {part!r}.")
+    ids = [run.run_id for run in found]
+    begin, end = all(id_.startswith(part) for id_ in ids), all(id_.endswith(part) for id_ in ids)
+    how = "begins" if begin else "ends" if end else "begins or ends"
+    raise NotFound(
+        f"More than one run's id {how} with {part!r}{', such as' if len(ids) > 3 else ':'} "
+        f"{', '.join(ids[:3][:-1])} and {ids[:3][-1]}; type one of these ids, or its {'beginning' if end else 'end'}."
+    )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from windlass.errors import JournalError, LeaseLost, NotFound, RunOwnedElsewhere
 from windlass.events import Event, WorkflowStatus
 from windlass.ids import sha256_hex
-from windlass.journal.base import Entry, EntryState, Lease, RunRecord
+from windlass.journal.base import Entry, EntryState, Lease, RunRecord, the_only
 
 
 class MemoryJournal:
@@ -48,9 +48,7 @@ class MemoryJournal:
             for key, r in self._runs.items()
             if len(run_id) >= 4 and (key.startswith(run_id) or key.endswith(run_id))
         ]
-        if len(found) != 1:
-            raise NotFound(f"{'No run' if not found else 'More than one run'} is called {run_id!r}.")
-        return found[0]
+        return the_only(run_id, sorted(found, key=lambda r: (r.created_at, r.run_id), reverse=True))
 
     async def list_runs(
         self, *, limit: int = 50, status: Sequence[WorkflowStatus] | None = None, search: str | None = None

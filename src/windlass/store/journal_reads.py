@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from windlass.errors import NotFound
 from windlass.events import Event, WorkflowStatus
-from windlass.journal.base import Entry, RunRecord
+from windlass.journal.base import Entry, RunRecord, the_only
 from windlass.store.journal_rows import entry_record, event_record, run_record
 from windlass.store.runs import blobs, run_entries, run_events, runs
 from windlass.store.values import expand, pointers
@@ -58,12 +58,10 @@ def get_run(connection: Connection, run_id: str, *, whole: bool = False) -> RunR
         # LIKE of SQLite does not tell capitals apart.
         found = [
             run
-            for run in _runs(connection, select(runs).where(fits).limit(100))
+            for run in _runs(connection, select(runs).where(fits).order_by(*_NEWEST_FIRST).limit(100))
             if run.run_id.startswith(run_id) or run.run_id.endswith(run_id)
         ]
-    if len(found) != 1:
-        raise NotFound(f"{'No run' if not found else 'More than one run'} is called {run_id!r}.")
-    return found[0]
+    return the_only(run_id, found)
 
 
 def _runs(connection: Connection, query: Select[Any]) -> list[RunRecord]:
