@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,12 @@ import click
 import pytest
 
 from tests.acceptance.cli import KEY, serve
+from tests.journal.journals import entry
+from tests.journal.journals import run as run_record
+from windlass.app import App
 from windlass.cli.root import COMMANDS, LazyGroup, cli, run, safe
 from windlass.cli.run import CODING_OUTLINE
+from windlass.journal import EntryState
 from windlass.workflows.coding import WORKFLOW_CONFIG
 
 
@@ -199,6 +205,51 @@ def test_a_run_and_looking_at_it(windlass: Callable[..., Said], monkeypatch: pyt
     text = windlass("runs", "show", "last", "--calls").out
     assert "implementation_step[slug.py]" in text
     assert "coding.design@1" in text
+
+
+def test_calls_say_where_their_prompts_came_from_on_80_columns(
+    windlass: Callable[..., Said], windlass_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "test_generation_step[test_durations_and_more.py].repair[1]/model[0]"
+    used: dict[str, Any] = {
+        "model": "openai-chat:a-model-with-a-long-name-2026-01-01",
+        "prompt_name": "coding.tests",
+        "request": {"messages": [{"role": "user", "content": "Write tests."}]},
+    }
+
+    async def keep() -> None:
+        app = App()
+        await app.journal.create_run(run_record())
+        lease = await app.journal.acquire("run-0001", "me")
+        for attempt, (version, source) in enumerate([(3, "db"), (3, "stale"), (None, "default")], 1):
+            call = entry(path, attempt=attempt, prompt_version=version, provenance=source, **used)
+            await app.journal.claim(lease, call)
+        told = {
+            "input_tokens": 123_456,
+            "output_tokens": 12_345,
+            "cost_usd": Decimal("0.012345"),
+            "error": "cut off",
+        }
+        await app.journal.settle(lease, call.evolve(state=EntryState.FAILED, **told))
+        await app.close()
+
+    asyncio.run(keep())
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = windlass("runs", "show", "last", "--calls").out.splitlines()
+    calls = lines[lines.index(f"  {path}#1 claimed") :]
+    assert calls == [
+        f"  {path}#1 claimed",
+        f"    coding.tests@3 · {used['model']} · tokens",
+        "    unknown · cost unknown",
+        f"  {path}#2 claimed",
+        f"    coding.tests@3 (stale) · {used['model']} ·",
+        "    tokens unknown · cost unknown",
+        f"  {path}#3 failed",
+        "    coding.tests@default (from the code) ·",
+        f"    {used['model']} · 123456→12345 tokens ·",
+        "    $0.012345 · cut off",
+    ]
+    assert all(len(line) <= 80 for line in calls)
 
 
 def test_no_secret_reaches_the_database(

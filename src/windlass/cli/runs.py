@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -177,15 +179,10 @@ def _print_run(found: dict[str, Any]) -> None:
     for line in outcome_lines(found):
         out.print(line, soft_wrap=True)
     for call in found.get("calls", ()):
-        cost = "cost unknown" if call["cost_usd"] is None else f"${call['cost_usd']}"
-        out.print(
-            Text(
-                f"  {call['path']}#{call['attempt']} {call['state']} {call['model']} {call['prompt']} "
-                f"{call['input_tokens']}→{call['output_tokens']} tokens {cost}"
-                + (f" {call['error']}" if call["error"] else "")
-            ),
-            soft_wrap=True,
-        )
+        out.print(Text(f"  {call['path']}#{call['attempt']} {call['state']}"), soft_wrap=True)
+        details = safe(" · ".join(_call_details(call)))
+        for part in textwrap.wrap(details, out.width - 4, break_on_hyphens=False):
+            out.print(Text(f"    {part}", style="dim"), soft_wrap=True)
     for event in found.get("events", ()):
         import json
 
@@ -194,6 +191,21 @@ def _print_run(found: dict[str, Any]) -> None:
             Text(f"  {event['seq']:>4} {when(event['at'])} {event['name']} {safe(json.dumps(rest))[:400]}"),
             soft_wrap=True,
         )
+
+
+#: What is said where the text of a prompt is not the database's.
+_SOURCES = {"stale": " (stale)", "default": " (from the code)"}
+
+
+def _call_details(call: Mapping[str, Any]) -> list[str]:
+    tokens = [call["input_tokens"], call["output_tokens"]]
+    return [
+        call["prompt"] + _SOURCES.get(call["provenance"], ""),
+        f"{call['model']}",
+        "tokens unknown" if None in tokens else f"{tokens[0]}→{tokens[1]} tokens",
+        "cost unknown" if call["cost_usd"] is None else f"${call['cost_usd']}",
+        *filter(None, [call["error"]]),
+    ]
 
 
 @runs.command("prompt")
