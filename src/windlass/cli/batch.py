@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from windlass.cli.enqueue import asked_place, queue_options
-from windlass.cli.run import Usd
+from windlass.cli.run import Usd, json_end_option, model_option, quiet_option, unknown_price_option
 
 if TYPE_CHECKING:
     from windlass.app import App
@@ -46,8 +46,6 @@ _CONCURRENCY = click.option(
 _BUDGET = click.option(
     "--budget", type=Usd(), metavar="USD", help="Never spend more than this on the whole batch."
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
-_QUIET = click.option("--quiet", "-q", is_flag=True, help="Print only the outcome.")
 
 
 @batch.command("start", short_help="Start a batch (the word start may be left out).")
@@ -74,19 +72,17 @@ _QUIET = click.option("--quiet", "-q", is_flag=True, help="Print only the outcom
 )
 @_CONCURRENCY
 @_BUDGET
-@click.option("--model", metavar="MODEL", help="Model or alias. [env: WINDLASS_MODEL]")
+@model_option
 @click.option("--fast-model", metavar="MODEL", help="Model for summaries. [default: the main model]")
-@click.option(
-    "--allow-unknown-price", is_flag=True, help="Call models whose price is unknown, budget or not."
-)
+@unknown_price_option
 @click.option(
     "--max-repairs", type=click.IntRange(0, 20), help="Repairs before an item gives up. [default: 3]"
 )
 @click.option("--test-command", metavar="COMMAND", help="Run tests with this instead of pytest.")
 @click.option("--title", metavar="TEXT", help="A name for the report.")
 @queue_options
-@_JSON
-@_QUIET
+@json_end_option
+@quiet_option
 def start(items: str | None, **given: Any) -> None:
     """Do every item of ITEMS.jsonl, or every file that --each matches.
 
@@ -154,8 +150,8 @@ def _items(path: str | None, given: dict[str, Any]) -> list[Item]:
 @click.option("--only-failures", is_flag=True, help="Only items that failed.")
 @_CONCURRENCY
 @_BUDGET
-@_JSON
-@_QUIET
+@json_end_option
+@quiet_option
 def resume(batch_id: str, **given: Any) -> None:
     """Go on with BATCH (an id, a part of it, or last): every item that has not succeeded, from where it stands.
 
@@ -185,7 +181,7 @@ def resume(batch_id: str, **given: Any) -> None:
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Show at most this many."
 )
-@_JSON
+@json_end_option
 def list_batches(limit: int, as_json: bool) -> None:
     """Batches, newest first."""
     from rich.table import Table

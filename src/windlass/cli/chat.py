@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from windlass.cli.root import safe
-from windlass.cli.run import Usd
+from windlass.cli.run import Usd, model_option, unknown_price_option
 
 if TYPE_CHECKING:
     from windlass.cli.conversation import Conversation
@@ -31,7 +31,7 @@ A line that ends with \\ goes on in the next; """ alone begins and ends a messag
 @click.argument("message", required=False)
 @click.option("--workspace", metavar="DIR", help="Where files are looked for. [default: this folder]")
 @click.option("--file", "files", metavar="PATH", multiple=True, help="Send a file along; may be repeated.")
-@click.option("--model", metavar="MODEL", help="Model or alias. [env: WINDLASS_MODEL]")
+@model_option
 @click.option(
     "--resume",
     metavar="RUN",
@@ -40,9 +40,7 @@ A line that ends with \\ goes on in the next; """ alone begins and ends a messag
     help="Go on with the conversation of a run. [without RUN: the last]",
 )
 @click.option("--budget", type=Usd(), metavar="USD", help="Never spend more than this on the conversation.")
-@click.option(
-    "--allow-unknown-price", is_flag=True, help="Call models whose price is unknown, budget or not."
-)
+@unknown_price_option
 def chat(message: str | None, **given: Any) -> None:
     """Talk with a model, beginning with MESSAGE if there is one. Every answer is kept as a run.
 

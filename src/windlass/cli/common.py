@@ -8,12 +8,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import rich_click as click
 from rich.console import Console
 
 if TYPE_CHECKING:
     from windlass.app import App
 
 T = TypeVar("T")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+json_list_option = click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 
 
 def stored_names(workspace: str, *given: Sequence[str]) -> Sequence[str]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from windlass.cli.common import console, print_json, with_app
-from windlass.cli.run import Usd, log_option
+from windlass.cli.common import console, json_option, print_json, with_app
+from windlass.cli.run import Usd, json_end_option, log_option, quiet_option
 
 if TYPE_CHECKING:
     from windlass.app import App
@@ -24,7 +24,7 @@ CANCEL_WAIT = 20.0
 @click.command("cancel")
 @click.argument("run", metavar="RUN")
 @click.option("--now", is_flag=True, help="Do not wait for replies under way; they may be paid and lost.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def cancel(run: str, now: bool, as_json: bool) -> None:
     """End RUN, wherever it runs. What it has done is kept; `windlass resume` takes it up again.
 
@@ -68,8 +68,8 @@ def cancel(run: str, now: bool, as_json: bool) -> None:
 @click.option("--budget", type=Usd(), metavar="USD", help="Never spend more than this on the new run.")
 @click.option("--yes", "-y", is_flag=True, help="Go on without asking.")
 @click.option("--later", is_flag=True, help="Only make the new run; windlass resume starts it.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
-@click.option("--quiet", "-q", is_flag=True, help="Print only the outcome.")
+@json_end_option
+@quiet_option
 @log_option
 def fork(run: str, step: str, later: bool, as_json: bool, quiet: bool, **given: Any) -> None:
     """Start a new run that takes over what RUN did before the step PATH, and does the rest anew.
@@ -119,8 +119,8 @@ def fork(run: str, step: str, later: bool, as_json: bool, quiet: bool, **given: 
 @click.argument("word", metavar="[approve|reject|edit|answer]", required=False)
 @click.argument("text", metavar="[TEXT]", required=False)
 @click.option("--later", is_flag=True, help="Only keep the answer; windlass resume goes on.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
-@click.option("--quiet", "-q", is_flag=True, help="Print only the outcome.")
+@json_end_option
+@quiet_option
 @log_option
 def answer(run: str, word: str | None, text: str | None, later: bool, as_json: bool, quiet: bool) -> None:
     """Answer what RUN waits for, from any terminal, and go on with it. Without a word, asks you.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from windlass.cli.common import console, print_json, with_app
+from windlass.cli.common import console, json_list_option, print_json, with_app
 from windlass.cli.root import safe
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Check:
 
 
 @click.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@json_list_option
 def doctor(as_json: bool) -> None:
     """Check the database, the sandbox, the models and the disk. Exit code 1 when something is broken.
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import rich_click as click
 from rich.text import Text
 
-from windlass.cli.common import console, print_json
+from windlass.cli.common import console, json_option, print_json
 from windlass.cli.prompts import who, with_prompts
 from windlass.cli.root import safe
-from windlass.cli.run import Usd
+from windlass.cli.run import Usd, model_option
 from windlass.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--cases", "cases_file", required=True, type=click.Path(path_type=Path), help="JSONL: a case a line."
 )
-@click.option("--model", metavar="MODEL", help="Model or alias. [env: WINDLASS_MODEL]")
+@model_option
 @click.option("--budget", type=Usd(), metavar="USD", help="Stop before spending more than this.")
 @click.option(
     "--alpha",
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 )
 @click.option("--promote", "promote_it", is_flag=True, help="Put NEW in effect if it is proven better.")
 @click.option("--author", help="Who, for --promote. [default: your user name]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def compare(
     name: str,
     versions: str,
@@ -200,7 +200,7 @@ def _row(tally: Tally) -> list[str]:
 @click.argument("name")
 @click.option("--auto", is_flag=True, help="Needed: promote what the evidence proves, or nothing.")
 @click.option("--author", help="Who. [default: your user name]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def promote(name: str, auto: bool, author: str | None, as_json: bool) -> None:
     """Put the version in effect that has earned it; refuse when none has.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 from rich.text import Text
 
-from windlass.cli.common import console, print_json, with_app
+from windlass.cli.common import console, json_list_option, print_json, with_app
 from windlass.cli.root import safe
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @click.option("--stat", is_flag=True, help="Only how many lines changed in each file.")
 @click.option("--no-pager", is_flag=True, help="Print long diffs without a pager.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@json_list_option
 def diff(run: str, paths: tuple[str, ...], stat: bool, no_pager: bool, as_json: bool) -> None:
     """What RUN changed: from the files as they were before it to as it left them.
 

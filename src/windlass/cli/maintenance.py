@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from windlass.cli.common import console, print_json, when, with_app
+from windlass.cli.common import console, json_option, print_json, when, with_app
 from windlass.cli.root import safe
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def export(run: str, output: Any, as_json: bool) -> None:
     help="Keep runs that ended within this time.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def gc(days: float, dry_run: bool, as_json: bool) -> None:
     """Forget runs that ended long ago, and stored contents that no run needs any more.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import rich_click as click
 
-from windlass.cli.common import console, print_json
+from windlass.cli.common import console, json_list_option, print_json
 from windlass.cli.root import safe
 
 
 @click.command("models")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@json_list_option
 def models(as_json: bool) -> None:
     """List aliases and roles with their prices, and what is missing (package, key). Uses no network.
 

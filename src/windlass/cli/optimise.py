@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from windlass.cli.common import console, print_json
+from windlass.cli.common import console, json_option, print_json
 from windlass.cli.prompts import who, with_prompts
 from windlass.cli.run import Usd
 from windlass.errors import InputError
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Stop after so many.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def optimise(
     name: str,
     cases_file: Path,

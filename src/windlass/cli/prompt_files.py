@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 from rich.text import Text
 
-from windlass.cli.common import console, print_json
+from windlass.cli.common import console, json_list_option, json_option, print_json
 from windlass.cli.prompts import who, with_store
 from windlass.cli.root import safe
 from windlass.errors import InputError
@@ -49,7 +49,7 @@ def export(folder: Path, names: tuple[str, ...], retired: bool, as_json: bool) -
 @click.command("import")
 @click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--author", help="Who, where a file does not say. [default: your user name]")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@json_list_option
 def import_(paths: tuple[Path, ...], author: str | None, as_json: bool) -> None:
     """Add the texts of exported files that no version has yet; none is put in effect. A folder means its .md files.
 
@@ -73,7 +73,7 @@ def import_(paths: tuple[Path, ...], author: str | None, as_json: bool) -> None:
 
 
 @click.command("gc")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def gc(as_json: bool) -> None:
     """Remove retired versions that no run, experiment or evidence refers to."""
     from windlass.store.prompts import SqlPromptStore

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 from rich.text import Text
 
-from windlass.cli.common import console, print_json, when
+from windlass.cli.common import console, json_list_option, json_option, print_json, when
 from windlass.cli.files import coloured
 from windlass.cli.prompts import with_store
 from windlass.cli.root import safe
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@json_list_option
 def list_prompts(as_json: bool) -> None:
     """Every prompt: how many versions live, which one is in effect."""
     from rich.table import Table
@@ -114,7 +114,7 @@ def _print_versions(versions: Any) -> None:
 @click.command("diff")
 @click.argument("name")
 @click.argument("numbers", metavar="[OLD] [NEW]", nargs=-1, type=int)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def diff(name: str, numbers: tuple[int, ...], as_json: bool) -> None:
     """What changed from version OLD to version NEW.
 
@@ -143,7 +143,7 @@ def diff(name: str, numbers: tuple[int, ...], as_json: bool) -> None:
 
 @click.command("log")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@json_list_option
 def log(name: str, as_json: bool) -> None:
     """Every move of the effective version: when, who, why, and on what evidence."""
     found = with_store(lambda store: store.log(name))
@@ -216,7 +216,7 @@ def drift(adopt: str | None, as_json: bool) -> None:
 
 @click.command("stats")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@json_list_option
 def stats(name: str, as_json: bool) -> None:
     """How each version did in real runs: passes, pass rate with its 95 % bounds, cost per success.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import rich_click as click
 
-from windlass.cli.run import Usd, log_option
+from windlass.cli.run import Usd, log_option, quiet_option, unknown_price_option
 
 
 @click.command("resume")
@@ -16,14 +16,12 @@ from windlass.cli.run import Usd, log_option
 @click.option(
     "--budget", type=Usd(), metavar="USD", help="From now on, never spend more than this on the run in all."
 )
-@click.option(
-    "--allow-unknown-price", is_flag=True, help="Call models whose price is unknown, budget or not."
-)
+@unknown_price_option
 @click.option(
     "--max-repairs", type=click.IntRange(0, 20), help="Repairs before giving up, those already made included."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end; a list with --all.")
-@click.option("--quiet", "-q", is_flag=True, help="Print only the outcome.")
+@quiet_option
 @log_option
 def resume(run: str | None, every: bool, yes: bool, as_json: bool, quiet: bool, **given: Any) -> None:
     """Go on with RUN: an id, its beginning or end, or `last`.

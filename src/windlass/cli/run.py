@@ -65,6 +65,14 @@ log_option = click.option(
     help="Append a JSON line for each thing that happens, without prompts or replies. [env: WINDLASS_LOG]",
 )
 
+# Options that say the same in several commands.
+model_option = click.option("--model", metavar="MODEL", help="Model or alias. [env: WINDLASS_MODEL]")
+unknown_price_option = click.option(
+    "--allow-unknown-price", is_flag=True, help="Call models whose price is unknown, budget or not."
+)
+json_end_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print only the outcome.")
+
 
 def common_options(command: Any) -> Any:
     """The options that every workflow has."""
@@ -82,11 +90,7 @@ def common_options(command: Any) -> Any:
             click.option(
                 "--budget", type=Usd(), metavar="USD", help="Never spend more than this on the run."
             ),
-            click.option(
-                "--allow-unknown-price",
-                is_flag=True,
-                help="Call models whose price is unknown, budget or not.",
-            ),
+            unknown_price_option,
             click.option(
                 "--approve",
                 type=click.Choice(["writes"]),
@@ -94,8 +98,8 @@ def common_options(command: Any) -> Any:
                 help="Show the diff and ask before files are written.",
             ),
             click.option("--yes", "-y", is_flag=True, help="Go on without asking."),
-            click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end."),
-            click.option("--quiet", "-q", is_flag=True, help="Print only the outcome."),
+            json_end_option,
+            quiet_option,
             log_option,
         ]
     ):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from windlass.cli.common import console, print_json, when, with_app
+from windlass.cli.common import console, json_list_option, json_option, print_json, when, with_app
 from windlass.cli.maintenance import export, gc
 from windlass.cli.root import safe
 
@@ -32,7 +32,7 @@ runs.add_command(gc)
 )
 @click.option("--status", multiple=True, help="Only runs of this status, such as Failure; may be repeated.")
 @click.option("--search", metavar="TEXT", help="Only runs whose id, title or workflow holds this.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@json_list_option
 def list_runs(limit: int, status: tuple[str, ...], search: str | None, as_json: bool) -> None:
     """Runs, newest first.
 
@@ -106,7 +106,7 @@ def list_runs(limit: int, status: tuple[str, ...], search: str | None, as_json: 
     "--calls", is_flag=True, help="Also every model call: attempt, model, prompt version, tokens, cost."
 )
 @click.option("--events", is_flag=True, help="Also every stored event.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def show(run: str, calls: bool, events: bool, as_json: bool) -> None:
     """What RUN did: steps, files, tests, tokens and cost. RUN is an id, its beginning or end, or `last`.
 
