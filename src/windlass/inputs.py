@@ -34,13 +34,24 @@ def read_requirement(given: str, what: str = "requirement") -> str:
     elif given.startswith("@"):
         text = read_text(Path(given[1:]))
     else:
-        text = given
+        text = utf8_text(given, what)
     if not text.strip():
         raise InputError(f"The {what} is empty; say what you want, or name a file with @FILE.")
     if len(text) > MAX_REQUIREMENT:
         raise InputError(
             f"The {what} has {len(text):,} characters; at most {MAX_REQUIREMENT:,} can be sent to a model."
         )
+    return text
+
+
+def utf8_text(text: str, what: str) -> str:
+    """``text`` itself. InputError when it cannot be sent: bytes of the terminal that are no UTF-8, half a character."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The {what} is not UTF-8 text (character {error.start + 1}); convert it first."
+        ) from None
     return text
 
 
