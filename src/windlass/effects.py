@@ -20,7 +20,7 @@ from windlass.budget import Budget
 from windlass.errors import JournalMismatch, SandboxError, StepFailed, WindlassError, WorkspaceConflict
 from windlass.history import unified
 from windlass.ids import sha256_hex
-from windlass.journal import Entry, EntryState, RunJournal, digest_of
+from windlass.journal import Entry, EntryState, RunJournal, digest_of, step_of
 from windlass.llm.base import BaseLLMIntegration, CallTags, Message, Reply
 from windlass.llm.registry import LLMIntegrationRegistry
 from windlass.people import Answer, AskPerson, Interrupted, Question, StopSignal, WaitingForPerson
@@ -190,7 +190,7 @@ class Effects:
             changes = await self._recorded_changes(last)
         else:
             self.check_stop()
-            changes = await self._new_changes(texts)
+            changes = await self._new_changes(step_path, texts)
             await self._ask_to_write(path, step_path, changes)
         rows = [
             {
@@ -234,8 +234,8 @@ class Effects:
         except JournalMismatch:
             names = ", ".join(c.path for c in changing)
             raise WorkspaceConflict(
-                f"{names}: changed by someone else after the question was asked; nothing was written. Start again from "
-                f"there with: windlass fork {self.run_id} --from {shlex.quote(step_path)}"
+                f"{names}: changed by someone else after the question was asked; nothing was written.",
+                self._start_again(step_path),
             ) from None
         if answer.action != "approve":
             raise StepFailed("The changes were rejected; nothing was written.")
@@ -249,15 +249,28 @@ class Effects:
             for row in claim.request
         ]
 
-    async def _new_changes(self, texts: Mapping[str, str | None]) -> list[Change]:
+    def _first_to_read(self, name: str) -> str | None:
+        """The step that read or wrote the file first in this run."""
+        reads = (
+            entry for entry in self.journal.all.values() if entry.kind == "read" and entry.request == name
+        )
+        return next((step_of(entry.path) for entry in reads), None)
+
+    def _start_again(self, step_path: str) -> str:
+        return (
+            "Look at it; to go on with it as it is now, start again from there with: "
+            f"windlass fork {self.run_id} --from {shlex.quote(step_path)}"
+        )
+
+    async def _new_changes(self, step_path: str, texts: Mapping[str, str | None]) -> list[Change]:
         changes = []
         for name, text in sorted(texts.items()):
             version = await self.workspace.read(name)
             now = None if version is None else version.sha256
             if name in self.seen and self.seen[name] != now:
                 raise WorkspaceConflict(
-                    f"{name} was changed by someone else while the run was working on it; nothing was written. "
-                    f"Look at it, then go on with: windlass fork {self.run_id} --from the step that reads it."
+                    f"{name} was changed by someone else while the run was working on it; nothing was written.",
+                    self._start_again(self._first_to_read(name) or step_path),
                 )
             before = None if version is None else version.data
             if before is not None:

@@ -193,7 +193,13 @@ class WorkspaceError(WindlassError):
 
 
 class WorkspaceConflict(WorkspaceError):
-    """A file is not what it was when it was read; nothing was written."""
+    """A file is not what it was when it was read; nothing was written. ``way_out`` says what a person can do, in a sentence
+    of its own that the message ends with."""
+
+    def __init__(self, message: str, way_out: str = "") -> None:
+        super().__init__(f"{message} {way_out}".rstrip())
+        self.what = message
+        self.way_out = way_out
 
 
 class SandboxError(WindlassError):

@@ -31,6 +31,8 @@ StateT = TypeVar("StateT")
 ResultT = TypeVar("ResultT")
 ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
 
+#: Effects of one kind that an occurrence of a step has at most, each time its work is done.
+_ONE_TIME = 1000
 #: How often one call may be corrected before its step gives up.
 MAX_CORRECTIONS = 2
 
@@ -65,17 +67,19 @@ class StepContext(Generic[StateT]):
     step: BaseStep | None = None
     #: Where its effects are recorded, when that is not the path.
     record_at: str = ""
+    #: What numbers of effects begin with; see :meth:`anew`.
+    first: int = 0
     _counts: dict[str, int] = field(default_factory=dict)
 
     def _effect_path(self, kind: str) -> str:
-        number = self._counts.get(kind, 0)
+        number = self._counts.get(kind, self.first)
         self._counts[kind] = number + 1
         return f"{self.record_at or self.path}/{kind}[{number}]"
 
     def _recorded_next(self, kind: str) -> bool:
         """Whether the next effect of this kind was done before this process took the run up."""
         entry = self.effects.journal.last(
-            f"{self.record_at or self.path}/{kind}[{self._counts.get(kind, 0)}]"
+            f"{self.record_at or self.path}/{kind}[{self._counts.get(kind, self.first)}]"
         )
         return entry is not None and entry.state is EntryState.DONE
 
@@ -207,12 +211,17 @@ class StepContext(Generic[StateT]):
 
     def at(self, path: str, step: BaseStep | None = None) -> StepContext[StateT]:
         """The context of another occurrence, with counters of its own."""
-        return StepContext(self.effects, self.state, path, step or self.step)
+        return StepContext(self.effects, self.state, path, step or self.step, first=self.first)
 
     def recording_at(self, path: str) -> StepContext[StateT]:
         """The same occurrence with its effects recorded at ``path``: for a step that does its work anew, in a later
         session of the run, because what it works on has changed."""
-        return StepContext(self.effects, self.state, self.path, self.step, path)
+        return StepContext(self.effects, self.state, self.path, self.step, path, self.first)
+
+    def anew(self, times: int) -> StepContext[StateT]:
+        """The same occurrence, doing its work and that of the steps it runs anew: its effects, and theirs, have numbers that
+        no effect has had when it was done ``times`` times before."""
+        return StepContext(self.effects, self.state, self.path, self.step, self.record_at, times * _ONE_TIME)
 
     async def run(self, step: BaseStep, *, key: str | None = None, module: str | None = None) -> str | None:
         """Run a step (or the occurrence ``key`` of it) with its events; its result text."""

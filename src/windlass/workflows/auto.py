@@ -46,7 +46,7 @@ class AutoWorkflow(DocumentWorkflow):
         process = self.tree["process_step"]
         ctx.state.work.update({name: FileWork(name) for name in self.options.files})
 
-        async def one(key: str, file: FileWork) -> None:
+        async def one(ctx: StepContext[DocumentState], key: str, file: FileWork) -> None:
             await ctx.run(process, key=key)
 
         await each_file(ctx, one)

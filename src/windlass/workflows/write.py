@@ -62,7 +62,7 @@ class WriteWorkflow(DocumentWorkflow):
             ],
         )
 
-        async def one(key: str, file: FileWork) -> None:
+        async def one(ctx: StepContext[DocumentState], key: str, file: FileWork) -> None:
             await ctx.run(planning, key=key)
             await ctx.run(writing, key=key)
 

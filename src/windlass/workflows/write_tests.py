@@ -85,7 +85,7 @@ class WriteTestsWorkflow(DocumentWorkflow):
         # Sandboxes are processes that compute; more of them than processors only slow each other down.
         room = asyncio.Semaphore(max(2, os.cpu_count() or 2))
 
-        async def one(key: str, work: FileWork) -> None:
+        async def one(ctx: StepContext[DocumentState], key: str, work: FileWork) -> None:
             assert isinstance(work, TestWork)
             await self._one(ctx, key, work, room)
 

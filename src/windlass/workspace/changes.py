@@ -121,7 +121,7 @@ def conflict(paths: Sequence[str]) -> WorkspaceConflict:
     shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
     verb = "is not what it was" if len(paths) == 1 else "are not what they were"
     return WorkspaceConflict(
-        f"{shown} {verb} when it was read; nothing was written. Look at it, then run again."
+        f"{shown} {verb} when it was read; nothing was written.", "Look at it, then run again."
     )
 
 
