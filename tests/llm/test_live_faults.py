@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 from live_server import KEY, always, ask, live
 
 from windlass.errors import ModelError, ModelRefused, ModelUnavailable, TruncatedReply
-from windlass.llm import ModelConfig, Timeouts
+from windlass.llm import Message, ModelConfig, Timeouts
 from windlass.llm.config import resolve
 from windlass.llm.live import LiveModel
 from windlass.testing.server import Answer, Fault
@@ -231,6 +231,36 @@ async def test_an_address_that_a_provider_cannot_take_is_refused_not_ignored() -
     config = ModelConfig("deepseek:chat", base_url="http://127.0.0.1:9/v1", api_key="x")
     with pytest.raises(ModelRefused, match="takes no base_url"):
         await ask(LiveModel(config, resolve(config, {})), stream=False)
+
+
+@both
+@pytest.mark.parametrize(
+    ("text", "config", "says"),
+    [
+        ("caf\udce9", {}, "not valid Unicode"),
+        ("x", {"api_key": "cl\u00e9-secr\u00e8te"}, "API key or a header"),
+        (
+            "x",
+            {"options": {"extra_body": {"since": date(2026, 1, 1)}}},
+            "JSON cannot express",
+        ),
+        ("x", {"base_url": "htp://127.0.0.1/v1"}, "check the base URL"),
+        ("x", {"base_url": "http://127.0.0.1:99999/v1"}, "check the base URL"),
+    ],
+    ids=["text", "key", "options", "scheme", "port"],
+)
+async def test_a_request_that_cannot_be_built_was_never_sent(
+    text: str, config: dict[str, object], says: str, stream: bool
+) -> None:
+    with always(Answer("never given")) as server:
+        model = live(server, **config)
+        with pytest.raises(ModelRefused, match=says) as caught:
+            await model.request([Message("user", text)], on_text=(lambda piece: None) if stream else None)
+        await model.close()
+        assert server.count() == 0
+    assert caught.value.maybe_paid is False
+    assert "was not asked" in str(caught.value)
+    assert "secr" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_a_password_in_the_address_does_not_show() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,9 @@ class Teller:
 
         if isinstance(error, theirs.ModelHTTPError):
             return self._status(error, partial)
+        unbuilt = None if partial else next(filter(None, map(_why_unbuilt, _causes(error))), None)
+        if unbuilt is not None:
+            return ModelRefused(f"{self.place} was not asked: {unbuilt}.")
         if isinstance(error, theirs.ModelTimeoutError | theirs.ModelConnectionError):
             unsent = error.phase in ("connect", "pool")
             what = "cannot be reached" if unsent else "closed the connection before the reply was complete"
@@ -125,6 +129,35 @@ def install_hint(extra: str) -> str:
     if not extra:
         return package_command("pydantic-ai-slim[openai]")
     return package_command(extra) if "[" in extra else install_command(extra)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, the members of a group, and what each came from."""
+    left, seen = [error], set[int]()
+    while left:
+        one = left.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            left += [e for e in (one.__cause__, one.__context__) if e is not None]
+            left += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+
+
+def _why_unbuilt(error: BaseException) -> str | None:
+    """Why no request could be made of what we gave, so that nobody was asked and nothing is owed; None for all else.
+
+    Never with the error's own words: they quote the text, and keys.
+    """
+    if isinstance(error, UnicodeEncodeError):  # what comes back is decoded, only what goes out is encoded
+        if error.encoding == "utf-8":
+            return "the request holds text that is not valid Unicode, such as a file name or message that was not UTF-8"
+        return "its API key or a header has a character that a header cannot hold"
+    if isinstance(error, TypeError) and "JSON serializable" in str(error):
+        return "the request holds a value that JSON cannot express; check the options of its alias"
+    port = isinstance(error, OverflowError) and "port must be" in str(error)
+    if port or type(error).__name__ in ("UnsupportedProtocol", "InvalidURL"):
+        return "its address cannot be used; check the base URL"
+    return None
 
 
 def _retry_after(error: Any) -> float | None:
