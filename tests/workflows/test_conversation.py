@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.workflows.documents import first, model_of
+from tests.workflows.documents import Answer, first, model_of
 from windlass.app import App
-from windlass.cli.conversation import Conversation
-from windlass.errors import InputError, ModelRefused
+from windlass.cli.conversation import Conversation, Cost
+from windlass.errors import InputError, ModelRefused, TruncatedReply
+from windlass.llm.base import Message, Price, Reply
 from windlass.settings import load_settings
 from windlass.testing.llm import ScriptedLLM
 
@@ -42,7 +48,8 @@ async def test_each_message_brings_what_was_said(app: App, tmp_path: Path) -> No
     talk.drop_file("notes.md")
     assert await talk.ask("Third?", heard.append, heard.append)
     assert "Second?" not in first(model.requests[2]) and "THE NOTES" not in first(model.requests[2])
-    assert talk.tokens == 90
+    # What was undone was paid too.
+    assert (await talk.cost()).tokens == 90
     with pytest.raises(InputError, match="files: none"):
         talk.drop_file("notes.md")
 
@@ -61,16 +68,105 @@ async def test_a_message_without_an_answer_can_be_asked_again(app: App, tmp_path
     assert len(await app.journal.list_runs()) == 1
 
 
-async def test_a_conversation_keeps_its_budget(app: App, tmp_path: Path) -> None:
-    talk = talk_with(app, model_of(), tmp_path, budget="0.10")
-    talk.spent = None
-    with pytest.raises(InputError, match="not known"):
-        await talk.ask("x", print, print)
-    from decimal import Decimal
+#: Twenty tokens out, as the doubled model counts them, cost 0.05 USD, and no more can come.
+PAID: dict[str, Any] = {"price": Price("fixed", Decimal(0), Decimal(2500)), "max_output_tokens": 20}
 
-    talk.spent = Decimal("0.10")
+
+def paid(**given: Answer) -> ScriptedLLM:
+    return ScriptedLLM(model_of(**given).responses, **PAID)
+
+
+class Truncated(ScriptedLLM):
+    """A model whose first reply breaks off, and is paid all the same."""
+
+    async def request(self, messages: Sequence[Message], **given: Any) -> Reply:
+        try:
+            return await super().request(messages, **given)
+        except TruncatedReply as error:
+            raise TruncatedReply(str(error), at_limit=True, usage=self.usage) from None
+
+
+class Stuck(ScriptedLLM):
+    """A model that never answers."""
+
+    async def request(self, messages: Sequence[Message], **given: Any) -> Reply:
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_failure_that_was_paid_counts_once_also_when_it_is_retried(app: App, tmp_path: Path) -> None:
+    model = Truncated(model_of(chat=[TruncatedReply("It broke off."), "At last.", "More."]).responses, **PAID)
+    talk = talk_with(app, model, tmp_path, budget="0.10")
+    assert not await talk.ask("Hello?", print, print)
+    assert await talk.cost() == Cost(known=Decimal("0.05"), tokens=30)
+    assert await talk.go_on(print, print)
+    assert await talk.cost() == Cost(known=Decimal("0.10"), tokens=60)
+    assert str(await talk.cost()) == "$0.1000"
+    again = talk_with(app, model, tmp_path)
+    await again.recall("last")
+    assert await again.cost() == await talk.cost()
+
+
+async def test_a_reply_that_was_cut_off_counts_at_its_worst_case(app: App, tmp_path: Path) -> None:
+    talk = talk_with(app, Stuck([], **PAID), tmp_path, budget="100")
+    said: list[str] = []
+    assert not await talk.ask("Hello?", print, said.append)
+    assert "Stopped at once" in said[-1]
+    cost = await talk.cost()
+    assert cost == Cost(maybe=Decimal("0.05"))
+    assert str(cost) == "$0.0000, up to $0.0500 more may have been paid"
+    model = paid()
+    again = talk_with(app, model, tmp_path, budget="0.05")
+    await again.recall("last")
+    assert again.unanswered == talk.unanswered
+    with pytest.raises(InputError, match=r"used up .*may have been paid"):
+        await again.go_on(print, print)
     with pytest.raises(InputError, match="used up"):
-        await talk.ask("x", print, print)
+        await again.ask("Something else?", print, print)
+    assert model.requests == []
+
+
+async def test_a_retry_keeps_the_budget_of_the_conversation_not_of_the_run(app: App, tmp_path: Path) -> None:
+    model = paid(chat=[ModelRefused("The key is wrong."), "At last."])
+    assert not await talk_with(app, model, tmp_path).ask("Hello?", print, print)
+    again = talk_with(app, model, tmp_path, budget="0.01")
+    await again.recall("last")
+    said: list[str] = []
+    assert not await again.go_on(print, said.append)
+    assert "of the budget of $0.0100" in said[-1]
+    assert len(model.requests) == 1
+
+
+async def test_a_conversation_keeps_its_budget_over_all_its_runs(app: App, tmp_path: Path) -> None:
+    model = paid()
+    talk = talk_with(app, model, tmp_path)
+    for message in ("One?", "Two?", "Three?"):
+        assert await talk.ask(message, print, print)
+    talk.undo()
+    again = talk_with(app, model, tmp_path, budget="0.15")
+    await again.recall(talk.runs[1])
+    # The third message is not among the turns, and was paid.
+    assert [turn.message for turn in again.turns] == ["One?", "Two?"]
+    assert (await again.cost()).known == Decimal("0.15")
+    with pytest.raises(InputError, match=r"used up \(\$0\.1500\)"):
+        await again.ask("Four?", print, print)
+
+
+async def test_a_budget_that_cannot_be_kept_is_refused_unless_the_person_says_so(
+    app: App, tmp_path: Path
+) -> None:
+    model = model_of()
+    model.price = Price("unknown")
+    talk = talk_with(app, model, tmp_path)
+    assert await talk.ask("One?", print, print)
+    assert str(await talk.cost()) == "cost unknown"
+    talk.options["budget"] = "1"
+    with pytest.raises(InputError, match="not known"):
+        await talk.ask("Two?", print, print)
+    talk.options["allow_unknown_price"] = True
+    assert await talk.ask("Two?", print, print)
 
 
 async def test_only_a_chat_can_be_taken_up(app: App, tmp_path: Path) -> None:

@@ -207,9 +207,9 @@ class Session:
                 talk.save(Path(rest).expanduser())
                 self._say(f"Saved to {rest}")
         elif name == "cost":
-            spent = "cost unknown" if talk.spent is None else f"${talk.spent:.4f}"
+            cost = self.runner.run(talk.cost())
             count = len(talk.turns)
-            self._say(f"{count} exchange{'' if count == 1 else 's'} · {talk.tokens:,} tokens · {spent}")
+            self._say(f"{count} exchange{'' if count == 1 else 's'} · {cost.tokens:,} tokens · {cost}")
         else:
             self._say(
                 f"No command is called /{name}; /help lists them. Begin a message with a space to send a slash."

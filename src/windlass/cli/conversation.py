@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +16,7 @@ from windlass.events import Event, WorkflowStatus
 
 if TYPE_CHECKING:
     from windlass.app import App
-    from windlass.journal import RunRecord
+    from windlass.journal import Entry, RunRecord
 
 Say = Callable[[str], None]
 
@@ -34,6 +34,48 @@ class Turn:
         return {"run": self.run, "message": self.message, "answer": self.answer}
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What model calls cost as their journals have it, in USD.
+
+    ``maybe`` is the worst case of those whose outcome nobody knows: they may have been paid. ``unpriced`` counts those of
+    which nothing is known, not even a worst case.
+    """
+
+    known: Decimal = Decimal(0)
+    maybe: Decimal = Decimal(0)
+    unpriced: int = 0
+    tokens: int = 0
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Cost:
+        """The cost of all attempts among these."""
+        calls = [entry for entry in entries if entry.kind == "model"]
+        open_ = [call for call in calls if call.cost_usd is None]
+        return cls(
+            known=sum((call.cost_usd for call in calls if call.cost_usd is not None), Decimal(0)),
+            maybe=sum((call.reserved_usd or Decimal(0) for call in open_), Decimal(0)),
+            unpriced=sum(call.reserved_usd is None for call in open_),
+            tokens=sum((call.input_tokens or 0) + (call.output_tokens or 0) for call in calls),
+        )
+
+    @property
+    def most(self) -> Decimal:
+        """What a budget counts."""
+        return self.known + self.maybe
+
+    def __str__(self) -> str:
+        if self.unpriced and not self.most:
+            return "cost unknown"
+        told = f"${self.known:.4f}"
+        if self.maybe:
+            told += f", up to ${self.maybe:.4f} more may have been paid"
+        if self.unpriced:
+            calls = "1 call" if self.unpriced == 1 else f"{self.unpriced} calls"
+            told += f", the cost of {calls} is not known"
+        return told
+
+
 @dataclass
 class Conversation:
     """What has been said, and with what the next message is sent."""
@@ -47,23 +89,29 @@ class Conversation:
     turns: list[Turn] = field(default_factory=list)
     #: A message whose run has not been answered yet.
     unanswered: str | None = None
-    #: Spent over all turns in USD, those that were undone included; None = not known.
-    spent: Decimal | None = Decimal(0)
-    tokens: int = 0
+    #: Every run of the conversation, also those that failed, were interrupted or undone: all of them count.
+    runs: list[str] = field(default_factory=list)
 
     async def ask(self, message: str, on_text: Callable[[str], None], say: Say) -> bool:
         """Send a message; True when an answer came. What came of it is in ``turns`` or ``unanswered``."""
-        record = await self.app.create_run("chat", message, self.workspace, self._options(message))
-        self.app.check_models(record.options)
+        options = await self._options(message)
+        self.app.check_models(options)
+        record = await self.app.create_run("chat", message, self.workspace, options)
+        self.runs.append(record.run_id)
         self.unanswered = record.run_id
-        return await self.go_on(on_text, say)
+        return await self._answer(record.run_id, on_text, say)
 
     async def go_on(self, on_text: Callable[[str], None], say: Say) -> bool:
-        """Get the answer to the message that has none."""
-        from windlass.people import StopSignal
-        from windlass.report import usage_of
-
+        """Get the answer to the message that has none, within the budget as it is now."""
         assert self.unanswered is not None
+        changes = await self._bounds(self.unanswered)
+        if changes:
+            await self.app.prepare_resume(self.unanswered, changes=changes)
+        return await self._answer(self.unanswered, on_text, say)
+
+    async def _answer(self, run: str, on_text: Callable[[str], None], say: Say) -> bool:
+        from windlass.people import StopSignal
+
         stop = StopSignal()
 
         def listen(event: Event) -> None:
@@ -74,7 +122,7 @@ class Conversation:
             elif event.name == "notice":
                 say(event.payload["text"])
 
-        task = asyncio.ensure_future(self.app.execute(self.unanswered, listeners=[listen], stop=stop))
+        task = asyncio.ensure_future(self.app.execute(run, listeners=[listen], stop=stop))
         _stop_on_interrupt(task, stop, say)
         try:
             record = await task
@@ -83,8 +131,6 @@ class Conversation:
             return False
         finally:
             _default_interrupt()
-        used = usage_of(await self.app.journal.entries(record.run_id))
-        self._count(used)
         if record.status is WorkflowStatus.Success:
             self.turns.append(Turn(record.run_id, record.options["message"], record.summary or ""))
             self.unanswered = None
@@ -92,33 +138,42 @@ class Conversation:
         say(record.error or "Stopped; what came is kept. /retry goes on.")
         return False
 
-    def _options(self, message: str) -> dict[str, Any]:
-        options = {
+    async def cost(self) -> Cost:
+        """What the conversation has cost so far, by the journals of all its runs as they are now."""
+        return Cost.of([entry for run in self.runs for entry in await self.app.journal.entries(run)])
+
+    async def _options(self, message: str) -> dict[str, Any]:
+        return {
             **self.options,
+            **await self._bounds(),
             "message": message,
             "files": self.files,
             "texts": self.texts,
             "conversation": self.id,
             "exchanges": [turn.to_dict() for turn in self.turns],
         }
-        budget = self.options.get("budget")
-        if budget is not None:
-            if self.spent is None:
-                raise InputError(
-                    "What this conversation has cost is not known, so its budget cannot be kept."
-                )
-            left = Decimal(budget) - self.spent
-            if left <= 0:
-                raise InputError(
-                    f"The conversation's budget of ${budget} is used up (${self.spent:.4f} spent)."
-                )
-            options["budget"] = str(left)
-        return options
 
-    def _count(self, used: dict[str, Any]) -> None:
-        self.tokens += used["input_tokens"] + used["output_tokens"]
-        cost = used["cost_usd"]
-        self.spent = None if cost is None or self.spent is None else self.spent + Decimal(str(cost))
+    async def _bounds(self, run: str | None = None) -> dict[str, Any]:
+        """The options that keep the budget: for the next run, or for ``run``, which goes on and knows what it has cost.
+
+        Nothing without a budget. InputError where nothing is left of it, or it cannot be kept.
+        """
+        budget = self.options.get("budget")
+        if budget is None:
+            return {}
+        free = bool(self.options.get("allow_unknown_price"))
+        cost = await self.cost()
+        if cost.unpriced and not free:
+            raise InputError(
+                "What this conversation has cost is not known, so its budget cannot be kept; leave --budget out, or add "
+                "--allow-unknown-price to go on without counting those calls."
+            )
+        left = Decimal(budget) - cost.most
+        if left <= 0:
+            raise InputError(f"The conversation's budget of ${budget} is used up ({cost}).")
+        if run is not None:
+            left += Cost.of(await self.app.journal.entries(run)).most
+        return {"budget": str(left), "allow_unknown_price": free}
 
     # -- what the commands do -------------------------------------------------------------------
 
@@ -181,25 +236,29 @@ class Conversation:
             self.turns.append(Turn(record.run_id, options["message"], record.summary or ""))
         else:
             self.unanswered = record.run_id
-        await self._recount()
+        # The turns may be of runs from elsewhere, which a message brought along.
+        self.runs = list(dict.fromkeys([turn.run for turn in self.turns] + await self._runs()))
+
+    async def _chats(self) -> list[RunRecord]:
+        """All chats, newest first."""
+        runs = await self.app.journal.list_runs(limit=1_000_000, search="chat")
+        return [record for record in runs if record.workflow == "chat"]
 
     async def _chat_run(self, run: str) -> RunRecord:
-        journal = self.app.journal
         if run != "last":
-            record = await journal.get_run(run)
+            record = await self.app.journal.get_run(run)
             if record.workflow != "chat":
                 raise InputError(f"Run {record.run_id} is no chat (it is a run of {record.workflow}).")
             return record
-        for record in await journal.list_runs(limit=1000, search="chat"):
-            if record.workflow == "chat":
-                return record
-        raise InputError("There is no earlier chat to go on with; leave --resume out.")
+        chats = await self._chats()
+        if not chats:
+            raise InputError("There is no earlier chat to go on with; leave --resume out.")
+        return chats[0]
 
-    async def _recount(self) -> None:
-        from windlass.report import usage_of
-
-        for run in dict.fromkeys(turn.run for turn in self.turns):
-            self._count(usage_of(await self.app.journal.entries(run)))
+    async def _runs(self) -> list[str]:
+        """The conversation's runs, oldest first. The one it began with may have been no conversation then."""
+        chats = reversed(await self._chats())
+        return [r.run_id for r in chats if self.id in (r.run_id, r.options.get("conversation"))]
 
 
 def _stop_on_interrupt(task: asyncio.Future[Any], stop: Any, say: Say) -> None:
