@@ -577,6 +577,12 @@ async def test_b24_shared_steps(tmp_path: Path) -> None:
         "Here is my plan:\n- write it\n- check it",
         '{"error": {"message": "rate limit"}}',
         "Error 500",
+        "LGTM",
+        "Unchanged.",
+        "This request violates the content policy.",
+        "Due to length limits, the full file cannot be shown.",
+        "Die Datei ist bereits korrekt.",
+        "- Shorten the introduction\n- Fix the typos",
     ],
 )
 async def test_c3_nothing_but_content_is_saved(reply: str, tmp_path: Path, names: list[str]) -> None:
@@ -589,6 +595,36 @@ async def test_c3_nothing_but_content_is_saved(reply: str, tmp_path: Path, names
         record = await engine(tmp_path, model_of(**{prompt: reply}), key, **options).go()
         assert record.status is WorkflowStatus.Failure
         assert tree(tmp_path) == before
+
+
+async def test_c3_a_bare_reply_is_saved_only_where_it_is_plainly_the_file(
+    tmp_path: Path, names: list[str]
+) -> None:
+    (tmp_path / "poem.md").write_text("# A poem\n\nRoses are red.\nViolets are blue.\n")
+    unsure = "Nobody came to the fair."
+    for replies, text, asked in (
+        (
+            ["# A poem\n\nRoses are red.\nSkies are blue.\n"],
+            "# A poem\n\nRoses are red.\nSkies are blue.\n",
+            1,
+        ),
+        (["Unchanged.", fenced("poem.md", "# A poem\n\nRoses are red.\nSkies are blue.\n")], None, 2),
+        ([unsure, fenced("poem.md", unsure + "\n")], unsure + "\n", 2),
+    ):
+        before = (tmp_path / "poem.md").read_text()
+        model = model_of(process_file=replies)
+        record = await engine(tmp_path, model, "auto", files=["poem.md"]).go()
+        assert record.status is WorkflowStatus.Success
+        assert (tmp_path / "poem.md").read_text() == (before if text is None else text)
+        processed = [a for a in model.requests if prompt_of(a) == "process_file"]
+        assert len(processed) == asked
+        if asked > 1:
+            assert "whole file between the fences" in processed[1].messages[-1].content
+    model = model_of(
+        write_page=["Page one tells of the sea.", "The request was refused.", "Page two ends it."]
+    )
+    record = await engine(tmp_path, model, "write-pages", to="sea.md", pages=2).go()
+    assert (tmp_path / "sea.md").read_text() == "Page one tells of the sea.\n\nPage two ends it.\n"
 
 
 async def test_c3_a_plan_is_never_saved(tmp_path: Path) -> None:

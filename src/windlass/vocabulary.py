@@ -11,13 +11,11 @@ from typing import Any, TypeVar
 
 from windlass.errors import ArgumentError
 from windlass.replies import parse_list
-from windlass.replies.languages import ENDINGS, family_of_path, is_well_known_name
+from windlass.replies.languages import ENDINGS, family_of_path, is_prose_file, is_well_known_name
 from windlass.typed import find_json
 
 EnumT = TypeVar("EnumT", bound=Enum)
 
-#: Families of files that hold prose or data for people: they get prose instructions.
-_PROSE = frozenset({"markdown", "prose", "output", None})
 _NAME = re.compile(r"(?<![\w/.@-])(?:[\w.-]+/)*[\w-][\w.-]*\.[A-Za-z][A-Za-z0-9]{0,9}\b(?![/@(])")
 _ITEM = re.compile(r"^[`*_\"']*([^\s`*\"':]+?)[`*_\"']*(?:\s*(?::|--|[-–—=]>?)\s+(.*)|\s*:)?$", re.DOTALL)
 
@@ -123,9 +121,7 @@ def with_ending(name: str) -> str:
 def is_coding_file(name: str) -> bool:
     """Whether a file is written with code instructions: by its ending or well-known name. Unknown ones are prose."""
     _not_empty("file name", name)
-    if name.lower().endswith((".csv", ".tsv", ".po", ".srt", ".bib")):
-        return False
-    return family_of_path(extract_file_name(name)) not in _PROSE
+    return not is_prose_file(extract_file_name(name))
 
 
 def extract_file_name(reference: str) -> str:

@@ -95,6 +95,13 @@ def is_page(path: str) -> bool:
     return family_of_path(path) in {"markdown", "prose", "output"}
 
 
+def is_prose_file(path: str) -> bool:
+    """True for files of prose, of data that people read in lines, and of no known kind."""
+    return family_of_path(path) in {"markdown", "prose", "output", None} or path.lower().endswith(
+        (".csv", ".tsv", ".po", ".srt", ".bib")
+    )
+
+
 def is_well_known_name(name: str) -> bool:
     """True for file names without an ending that everyone knows (Makefile, .gitignore)."""
     low = name.lower()

@@ -7,10 +7,17 @@ from windlass.replies.doubts import refuse_frame, refuse_script
 from windlass.replies.items import Scan
 from windlass.replies.json_files import decode_json, looks_like_envelope, operations_of
 from windlass.replies.kinds import refusal
-from windlass.replies.languages import family_of_path, is_page, is_well_known_name
+from windlass.replies.languages import family_of_path, is_page, is_prose_file, is_well_known_name
 from windlass.replies.operations import Whole
 from windlass.replies.sentences import Label
+from windlass.replies.talk import is_file_again, reads_as_talk
 from windlass.replies.targets import Targets
+
+#: What a reply without a fence is told.
+FENCED = (
+    "Put the whole file between the fences, also where nothing in it changes: its path alone on a line, then its "
+    "whole text between two lines of four backticks (````)."
+)
 
 
 def whole_reply(text: str, path: str, targets: Targets, found: Scan, *, cut: bool) -> Whole | None:
@@ -117,7 +124,9 @@ def bare_reply(text: str, targets: Targets, *, cut: bool) -> Whole:
     talk = bare.talk_in(path, text)
     if talk is not None:
         if bare.is_talk_only(text) or page:
-            raise refusal("no_file", f"The reply is talk, not {path}: {talk.strip()[:80]!r}.", path=path)
+            raise refusal(
+                "no_file", f"The reply is talk, not {path}: {talk.strip()[:80]!r}.", FENCED, path=path
+            )
         raise refusal("ambiguous", f"The reply mixes {path} with talk: {talk.strip()[:80]!r}.", path=path)
     if not page and not bare.starts_like(path, text) and family is not None and bare.is_talk_only(text):
         raise refusal("no_file", f"The reply does not look like {path}.", path=path)
@@ -140,6 +149,17 @@ def _checked_bare(text: str, path: str, targets: Targets, *, cut: bool) -> Whole
     if cut:
         raise refusal("truncated", f"The reply was cut off inside {path}.", path=path)
     lines = text.split("\n")
+    said = None if family_of_path(path) == "json" else reads_as_talk(path, text)
+    if said is not None:
+        raise refusal("no_file", f"The reply is talk, not {path}: {said[:80]!r}.", FENCED, path=path)
+    known = targets.known.get(path)
+    if known is not None and is_prose_file(path) and not is_file_again(text, known):
+        raise refusal(
+            "ambiguous",
+            f"It is not certain that the reply is the whole of {path}: hardly anything that stands there is in it.",
+            FENCED,
+            path=path,
+        )
     refuse_script(lines, path)
     refuse_frame(lines, path, targets.known.get(path))
     first = next(number for number, line in enumerate(lines) if line.strip())
