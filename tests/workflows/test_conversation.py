@@ -44,7 +44,7 @@ async def test_each_message_brings_what_was_said(app: App, tmp_path: Path) -> No
     assert await talk.ask("Second?", heard.append, heard.append)
     sent = first(model.requests[1])
     assert sent.index("THE NOTES") < sent.index("First?") < sent.index("One.") < sent.index("Second?")
-    assert talk.undo().answer == "Two."
+    assert await talk.undo() == "Second?"
     talk.drop_file("notes.md")
     assert await talk.ask("Third?", heard.append, heard.append)
     assert "Second?" not in first(model.requests[2]) and "THE NOTES" not in first(model.requests[2])
@@ -144,7 +144,7 @@ async def test_a_conversation_keeps_its_budget_over_all_its_runs(app: App, tmp_p
     talk = talk_with(app, model, tmp_path)
     for message in ("One?", "Two?", "Three?"):
         assert await talk.ask(message, print, print)
-    talk.undo()
+    await talk.undo()
     again = talk_with(app, model, tmp_path, budget="0.15")
     await again.recall(talk.runs[1])
     # The third message is not among the turns, and was paid.
@@ -167,6 +167,56 @@ async def test_a_budget_that_cannot_be_kept_is_refused_unless_the_person_says_so
         await talk.ask("Two?", print, print)
     talk.options["allow_unknown_price"] = True
     assert await talk.ask("Two?", print, print)
+
+
+async def test_what_was_taken_back_stays_so(app: App, tmp_path: Path) -> None:
+    model = model_of(chat=["1", "2", "3", "4"])
+    talk = talk_with(app, model, tmp_path)
+    for message in ("One?", "Two?", "Three?"):
+        assert await talk.ask(message, print, print)
+    assert [await talk.undo(), await talk.undo()] == ["Three?", "Two?"]
+    again = talk_with(app, model, tmp_path)
+    await again.recall("last")
+    assert [turn.message for turn in again.turns] == ["One?"] and again.unanswered is None
+    assert again.runs == talk.runs
+    assert await again.ask("Four?", print, print)
+    assert "Two?" not in first(model.requests[-1]) and "One?" in first(model.requests[-1])
+    assert [await again.undo(), await again.undo()] == ["Four?", "One?"]
+    with pytest.raises(InputError, match="nothing to take back"):
+        await again.undo()
+    # Where a run is named, the conversation is as it was after that run.
+    await again.recall(talk.runs[1])
+    assert [turn.message for turn in again.turns] == ["One?", "Two?"]
+    await again.recall("last")
+    assert again.turns == []
+    with pytest.raises(InputError, match="nothing to take back"):
+        await talk_with(app, model, tmp_path).undo()
+
+
+@pytest.mark.parametrize("left", [False, True])
+async def test_undo_takes_back_a_message_without_an_answer(app: App, tmp_path: Path, left: bool) -> None:
+    model = model_of(chat=["1", ModelRefused("The key is wrong.")])
+    talk = talk_with(app, model, tmp_path)
+    assert await talk.ask("One?", print, print) and not await talk.ask("Two?", print, print)
+    if left:
+        talk = talk_with(app, model, tmp_path)
+        await talk.recall("last")
+    assert await talk.undo() == "Two?"
+    assert talk.unanswered is None and [turn.message for turn in talk.turns] == ["One?"]
+    again = talk_with(app, model, tmp_path)
+    await again.recall("last")
+    assert again.unanswered is None and again.turns == talk.turns
+    assert await again.undo() == "One?"
+
+
+async def test_an_interrupted_message_that_is_taken_back_is_not_asked_by_resume_all(
+    app: App, tmp_path: Path
+) -> None:
+    talk = talk_with(app, Stuck([]), tmp_path)
+    assert not await talk.ask("Hello?", print, print)
+    assert [record.run_id for record in await app.interrupted()] == talk.runs
+    assert await talk.undo() == "Hello?"
+    assert await app.interrupted() == []
 
 
 async def test_only_a_chat_can_be_taken_up(app: App, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HELP = '''\
 /file PATH     send a file along (a pattern too); /file alone lists them, /file -PATH drops one
 /model NAME    ask another model from now on; /model alone says which
-/undo          take the last exchange back
+/undo          take the last message back, with its answer
 /retry         ask again what has no answer yet
 /save PATH     write the conversation to a new file
 /cost          what the conversation has cost
@@ -194,7 +194,8 @@ class Session:
                 talk.use_model(rest)
             self._say(f"Model: {self._model()}")
         elif name == "undo":
-            self._say(f"Taken back: {talk.undo().message.splitlines()[0][:80]}")
+            taken = self.runner.run(talk.undo()).strip()
+            self._say(f"Taken back: {taken.splitlines()[0][:80]}")
         elif name == "retry":
             if talk.unanswered is None:
                 self._say("Every message has its answer.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from windlass.errors import InputError
 from windlass.events import Event, WorkflowStatus
+from windlass.owners import is_interrupted, owner_name, take
 
 if TYPE_CHECKING:
     from windlass.app import App
@@ -91,6 +92,8 @@ class Conversation:
     unanswered: str | None = None
     #: Every run of the conversation, also those that failed, were interrupted or undone: all of them count.
     runs: list[str] = field(default_factory=list)
+    #: The run that the conversation goes on from: that of the last message, or the one it was taken up at.
+    head: str | None = None
 
     async def ask(self, message: str, on_text: Callable[[str], None], say: Say) -> bool:
         """Send a message; True when an answer came. What came of it is in ``turns`` or ``unanswered``."""
@@ -98,7 +101,7 @@ class Conversation:
         self.app.check_models(options)
         record = await self.app.create_run("chat", message, self.workspace, options)
         self.runs.append(record.run_id)
-        self.unanswered = record.run_id
+        self.unanswered = self.head = record.run_id
         return await self._answer(record.run_id, on_text, say)
 
     async def go_on(self, on_text: Callable[[str], None], say: Say) -> bool:
@@ -202,11 +205,29 @@ class Conversation:
         self.app.check_models({**self.options, "model": name})
         self.options["model"] = name
 
-    def undo(self) -> Turn:
-        """Forget the last exchange; its run stays in the store. InputError when there is none."""
-        if not self.turns:
+    async def undo(self) -> str:
+        """Take back the last message, with its answer if it has one; the message. InputError when there is none.
+
+        Its run stays in the store. What was taken back is noted with the run the conversation goes on from, so that it
+        stays so when it is taken up there again.
+        """
+        if self.head is None or (self.unanswered is None and not self.turns):
             raise InputError("There is nothing to take back.")
-        return self.turns.pop()
+        head = await self.app.journal.get_run(self.head, whole=True)
+        last = self.turns[-1] if self.unanswered is None else Turn(self.head, head.options["message"], "")
+        lease = await take(self.app.journal, head.run_id, owner_name())
+        try:
+            undone = [*head.options.get("taken_back", ()), last.run]
+            await self.app.journal.update_run(lease, options={**head.options, "taken_back": undone})
+        finally:
+            await self.app.journal.release(lease)
+        if self.unanswered is None:
+            self.turns.pop()
+        elif is_interrupted(head):
+            # Or "resume --all" would ask, and pay, what nobody wants answered any more.
+            await self.app.cancel(head.run_id)
+        self.unanswered = None
+        return last.message
 
     def save(self, path: Path) -> None:
         """Write the conversation as Markdown to a new file."""
@@ -231,13 +252,15 @@ class Conversation:
         self.texts = dict(options.get("texts") or {})
         if not self.options.get("model") and options.get("model"):
             self.options["model"] = options["model"]
-        self.turns = [Turn(**row) for row in options.get("exchanges") or ()]
+        turns = [Turn(**row) for row in options.get("exchanges") or ()]
         if record.status is WorkflowStatus.Success:
-            self.turns.append(Turn(record.run_id, options["message"], record.summary or ""))
-        else:
-            self.unanswered = record.run_id
-        # The turns may be of runs from elsewhere, which a message brought along.
-        self.runs = list(dict.fromkeys([turn.run for turn in self.turns] + await self._runs()))
+            turns.append(Turn(record.run_id, options["message"], record.summary or ""))
+        # Some may be of runs from elsewhere, which a message brought along.
+        self.runs = list(dict.fromkeys([turn.run for turn in turns] + await self._runs()))
+        undone = options.get("taken_back") or ()
+        self.turns = [turn for turn in turns if turn.run not in undone]
+        answered = record.status is WorkflowStatus.Success or record.run_id in undone
+        self.head, self.unanswered = record.run_id, None if answered else record.run_id
 
     async def _chats(self) -> list[RunRecord]:
         """All chats, newest first."""
