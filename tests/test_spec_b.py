@@ -295,6 +295,61 @@ async def test_b11_no_file_found_is_an_error(tmp_path: Path) -> None:
     assert calls(model) == ["find_files"] * 3
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Nothing needs to be written: config.py already does what you ask, and I would leave README.md alone.",
+        "config.py already does this.",
+        "Which file do you mean, notes.md or docs/notes.md?",
+        "config.py and README.md",
+        '{"message": "Nothing needs to be written."}',
+        '{"files": []}\n\nREADME.md is fine.',
+        '["Nothing has to be written here."]',
+        '{"files": [{"path": "none", "purpose": "nothing to write"}]}',
+        "- Nothing in config.py\n- Nothing in README.md",
+    ],
+)
+async def test_b11_running_text_is_no_list_of_files(reply: str, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Mine\n")
+    for key, asked in (("write", {}), ("write-pages", {"pages": 1})):
+        model = model_of(find_files=reply)
+        record = await engine(tmp_path, model, key, **asked).go()
+        assert record.status is WorkflowStatus.Failure
+        assert "no files found" in (record.error or "")
+        assert tree(tmp_path) == {"README.md": "# Mine\n"}
+        assert "one path a line" in model.requests[1].messages[-1].content
+    model = model_of(find_files=[reply, "a.md"])
+    assert (await engine(tmp_path, model, "write").go()).status is WorkflowStatus.Success
+    assert sorted(tree(tmp_path)) == ["README.md", "a.md"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"files": [{"path": "a.md", "purpose": "first"}, {"path": "docs/b.md"}]}',
+        '```json\n[{"path": "a.md"}, "docs/b.md"]\n```',
+        '{"a.md": "first", "docs/b.md": "second"}',
+        "- a.md: first\n- docs/b.md: second",
+        "1. `a.md` - first\n2. `docs/b.md`",
+        "a.md\ndocs/b.md",
+        "These files must be written:\na.md - first\n`docs/b.md` - second",
+        "<think>config.py is fine</think>\n```\na.md\ndocs/b.md\n```",
+    ],
+)
+async def test_b11_lists_of_files(reply: str, tmp_path: Path) -> None:
+    model = model_of(find_files=reply)
+    assert (await engine(tmp_path, model, "write").go()).status is WorkflowStatus.Success
+    assert sorted(tree(tmp_path)) == ["a.md", "docs/b.md"]
+    assert calls(model).count("find_files") == 1
+
+
+async def test_b11_a_found_name_is_that_of_the_file_that_exists(tmp_path: Path) -> None:
+    (tmp_path / "NOTES").write_text("Old notes.\n")
+    model = model_of(find_files='{"files": [{"path": "NOTES"}, {"path": "more"}]}')
+    await engine(tmp_path, model, "write").go()
+    assert sorted(tree(tmp_path)) == ["NOTES", "more.txt"]
+
+
 async def test_b12_pages(tmp_path: Path) -> None:
     model = model_of()
     run = engine(tmp_path, model, "write-pages", pages=3, to="book.md", message="A book of birds.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from windlass.errors import ArgumentError
 from windlass.replies import parse_list
 from windlass.replies.languages import ENDINGS, family_of_path, is_prose_file, is_well_known_name
+from windlass.replies.thinking import strip_thinking
 from windlass.typed import find_json
 
 EnumT = TypeVar("EnumT", bound=Enum)
@@ -50,6 +51,38 @@ def determine_files(text: str) -> list[FilePurpose]:
     return list(unique.values())
 
 
+def listed_files(text: str, existing: Collection[str] = ()) -> list[FilePurpose]:
+    """The files that a model's reply lists, each once, in order: as JSON, as a Markdown list, or one path a line.
+
+    Running text lists nothing, whatever files it names. A name without an ending gets ``.txt`` unless it is ``existing``.
+    """
+    found = [file for file in _from_json(text) if _can_be_path(file.path)]
+    found = found or _from_list(text) or _from_lines(text)
+    unique: dict[str, FilePurpose] = {}
+    for file in found:
+        path = file.path if file.path in existing else with_ending(file.path)
+        unique.setdefault(path, FilePurpose(path, file.purpose, file.needs))
+    return list(unique.values())
+
+
+def _can_be_path(name: str) -> bool:
+    """False for "none" and for sentences."""
+    if re.sub(r"\W", "", name).lower() in {"", "na", "none", "null", "nil", "nothing", "nofile", "nofiles"}:
+        return False
+    return len(name.split()) < 4 or _looks_like_file(name)
+
+
+def _from_lines(text: str) -> list[FilePurpose]:
+    """One path a line, with or without a purpose, under at most one line that announces them; else nothing."""
+    text, _ = strip_thinking(text)
+    lines = [line.strip() for line in text.split("\n") if line.strip() and not line.strip().startswith("```")]
+    if len(lines) > 1 and lines[0].endswith(":"):
+        lines = lines[1:]
+    matches = [_ITEM.match(line) for line in lines]
+    files = [FilePurpose(m[1], (m[2] or "").strip()) for m in matches if m and _looks_like_file(m[1])]
+    return files if len(files) == len(lines) else []
+
+
 def _from_json(text: str) -> list[FilePurpose]:
     try:
         value = find_json(text)
@@ -62,7 +95,11 @@ def _from_json(text: str) -> list[FilePurpose]:
         elif lists:
             rows = lists[0]
         else:
-            rows = [{"path": key, "purpose": v} for key, v in value.items() if isinstance(v, str)]
+            rows = [
+                {"path": key, "purpose": v}
+                for key, v in value.items()
+                if isinstance(v, str) and _looks_like_file(key)
+            ]
     else:
         rows = value
     files = []

@@ -162,7 +162,7 @@ no test file. Answer with one JSON object and nothing else:
         )
 
         def read(text: str) -> list[FilePurpose]:
-            files = self.process_response(text)
+            files = self.files_in(text, names)
             for file in files:
                 if file.path not in names:
                     raise ValueError(f"{file.path} is not one of the files that exist.")

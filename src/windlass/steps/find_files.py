@@ -9,7 +9,7 @@ from windlass.prompt import PromptTemplateVariable
 from windlass.step import StepContext
 from windlass.steps.context import bullets
 from windlass.steps.documents import HEAD, HEAD_VARIABLES, DocumentState, DocumentStep, FileWork, head_values
-from windlass.vocabulary import FilePurpose, determine_files
+from windlass.vocabulary import FilePurpose, listed_files
 from windlass.workspace import check_path
 
 #: Most files that one run may find for itself.
@@ -48,10 +48,17 @@ class FindFilesStep(DocumentStep):
     at_most: int | None = None
 
     def process_response(self, response: str) -> list[FilePurpose]:
-        """The files of a reply. ValueError when there is none, or one has no usable name."""
-        files = determine_files(response)
+        """The files that a reply lists. ValueError when there is none, or one has no usable name."""
+        return self.files_in(response)
+
+    def files_in(self, response: str, existing: Sequence[str] = ()) -> list[FilePurpose]:
+        """The same, knowing which files exist."""
+        files = listed_files(response, existing)
         if not files:
-            raise ValueError('no file is named; answer with {"files": [{"path": "...", "purpose": "..."}]}.')
+            raise ValueError(
+                "no files found: running text is not read for names. Answer with one JSON object and nothing else, "
+                '{"files": [{"path": "...", "purpose": "..."}]}, or with a list, one path a line.'
+            )
         bound = self.at_most or MAX_FOUND
         if len(files) > bound:
             raise ValueError(f"{len(files)} files are named, at most {bound} may be.")
@@ -73,7 +80,9 @@ class FindFilesStep(DocumentStep):
             bound=" (exactly one file)" if self.at_most == 1 else "",
         )
         try:
-            found = await ctx.ask_for(prompt, self.process_response, what="list of files to write")
+            found = await ctx.ask_for(
+                prompt, lambda text: self.files_in(text, names), what="list of files to write"
+            )
         except StepFailed as error:
             raise StepFailed(f"{error} Name the file yourself with --to PATH.") from error
         only = len(found) == 1
