@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import rich_click as click
 
 from windlass.cli.root import safe
 from windlass.cli.run import Usd, model_option, unknown_price_option
+from windlass.errors import InputError, WindlassError
 
 if TYPE_CHECKING:
     from windlass.cli.conversation import Conversation
@@ -66,14 +68,15 @@ def chat(message: str | None, **given: Any) -> None:
     with asyncio.Runner() as runner:
         try:
             runner.run(_begin(talk, given))
-            Session(talk, runner).loop(message)
+            code = Session(talk, runner).loop(message)
         finally:
             runner.run(app.close())
+    sys.exit(code)
 
 
 async def _begin(talk: Conversation, given: dict[str, Any]) -> None:
     if given["resume"]:
-        await talk.recall(given["resume"])
+        await talk.recall(given["resume"], talk.workspace if given["workspace"] else None)
     talk.app.check_models(talk.options)
     for pattern in given["files"]:
         talk.add_files(pattern)
@@ -86,10 +89,15 @@ class Session:
         self.talk = talk
         self.runner = runner
         self.interactive = sys.stdin.isatty()
+        #: Exit codes of what went wrong, by the run of the message ("" where there is none).
+        self.failed: dict[str, int] = {}
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            # What is no text is refused below, with the whole message.
+            sys.stdin.reconfigure(errors="surrogateescape")
 
-    def loop(self, first: str | None) -> None:
-        """Until the person leaves."""
-        from windlass.errors import WindlassError
+    def loop(self, first: str | None) -> int:
+        """Until the person leaves; the exit code: where nobody watches, the worst of what went wrong."""
+        from windlass.inputs import utf8_text
 
         self._history()
         if self.interactive:
@@ -100,27 +108,39 @@ class Session:
             self._say("The last message has no answer yet; /retry asks again.")
         message = first
         while True:
-            if message is None:
-                message = self._read()
-            if message is None:
-                return
             try:
+                if message is None:
+                    message = self._read()
+                if message is None:
+                    break
+                utf8_text(message, "message")
                 if message.startswith("/"):
                     if not self._command(message):
-                        return
+                        break
                 elif message.strip():
                     self._answer(self.talk.ask(message, self._show, self._say))
             except WindlassError as error:
                 self._say(f"Error: {error}")
+                self.failed[""] = max(error.exit_code, self.failed.get("", 0))
+            if self.talk.stopped and not self.interactive:
+                # The rest of what was piped in is not sent.
+                return 130
             message = None
+        return 0 if self.interactive else max(self.failed.values(), default=0)
 
     # -- talking --------------------------------------------------------------------------------
 
     def _answer(self, asked: Any) -> None:
-        shown = len(self.talk.turns)
+        from windlass.cli.session import EXIT_CODES
+
         self._streamed = False
-        if self.runner.run(asked) and len(self.talk.turns) > shown:
-            print("" if self._streamed else safe(self.talk.turns[-1].answer), flush=True)
+        status = self.runner.run(asked)
+        if self.talk.unanswered is not None:
+            self.failed[self.talk.unanswered] = EXIT_CODES.get(status, 1)
+            return
+        turn = self.talk.turns[-1]
+        self.failed.pop(turn.run, None)
+        print("" if self._streamed else safe(turn.answer), flush=True)
 
     def _show(self, delta: str) -> None:
         self._streamed = True
@@ -152,15 +172,22 @@ class Session:
         atexit.register(readline.write_history_file, place)
 
     def _read(self) -> str | None:
-        """A whole message; None when the person leaves."""
+        """A whole message; None when the person leaves. InputError for one that was begun and not ended."""
         lines: list[str] = []
         block = False
         while True:
             try:
                 line = input(("… " if lines or block else "> ") if self.interactive else "")
             except EOFError:
-                return "\n".join(lines) if lines else None
+                if self.interactive:
+                    print(file=sys.stderr)
+                if block or lines:
+                    missing = 'the """ that ends it' if block else "the line after \\"
+                    raise InputError(f"The message was not sent: {missing} is missing.") from None
+                return None
             except KeyboardInterrupt:
+                if not self.interactive:
+                    raise
                 # Takes back what was typed; leaving is Ctrl-D.
                 print(file=sys.stderr)
                 lines, block = [], False
@@ -179,7 +206,7 @@ class Session:
     # -- commands -------------------------------------------------------------------------------
 
     def _command(self, line: str) -> bool:
-        """Do a command; False when it is the last."""
+        """Do a command; False when it is the last. InputError where it cannot be done."""
         name, _, rest = line[1:].strip().partition(" ")
         rest = rest.strip()
         talk = self.talk
@@ -203,16 +230,15 @@ class Session:
                 self._answer(talk.go_on(self._show, self._say))
         elif name == "save":
             if not rest:
-                self._say("Name the file: /save PATH")
-            else:
-                talk.save(Path(rest).expanduser())
-                self._say(f"Saved to {rest}")
+                raise InputError("Name the file: /save PATH")
+            talk.save(Path(rest).expanduser())
+            self._say(f"Saved to {rest}")
         elif name == "cost":
             cost = self.runner.run(talk.cost())
             count = len(talk.turns)
             self._say(f"{count} exchange{'' if count == 1 else 's'} · {cost.tokens:,} tokens · {cost}")
         else:
-            self._say(
+            raise InputError(
                 f"No command is called /{name}; /help lists them. Begin a message with a space to send a slash."
             )
         return True

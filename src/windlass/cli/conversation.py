@@ -94,9 +94,11 @@ class Conversation:
     runs: list[str] = field(default_factory=list)
     #: The run that the conversation goes on from: that of the last message, or the one it was taken up at.
     head: str | None = None
+    #: Whether the person asked to stop while the last message was answered.
+    stopped: bool = False
 
-    async def ask(self, message: str, on_text: Callable[[str], None], say: Say) -> bool:
-        """Send a message; True when an answer came. What came of it is in ``turns`` or ``unanswered``."""
+    async def ask(self, message: str, on_text: Callable[[str], None], say: Say) -> WorkflowStatus:
+        """Send a message; Success when an answer came. What came of it is in ``turns`` or ``unanswered``."""
         options = await self._options(message)
         self.app.check_models(options)
         record = await self.app.create_run("chat", message, self.workspace, options)
@@ -104,7 +106,7 @@ class Conversation:
         self.unanswered = self.head = record.run_id
         return await self._answer(record.run_id, on_text, say)
 
-    async def go_on(self, on_text: Callable[[str], None], say: Say) -> bool:
+    async def go_on(self, on_text: Callable[[str], None], say: Say) -> WorkflowStatus:
         """Get the answer to the message that has none, within the budget as it is now."""
         assert self.unanswered is not None
         changes = await self._bounds(self.unanswered)
@@ -112,7 +114,7 @@ class Conversation:
             await self.app.prepare_resume(self.unanswered, changes=changes)
         return await self._answer(self.unanswered, on_text, say)
 
-    async def _answer(self, run: str, on_text: Callable[[str], None], say: Say) -> bool:
+    async def _answer(self, run: str, on_text: Callable[[str], None], say: Say) -> WorkflowStatus:
         from windlass.people import StopSignal
 
         stop = StopSignal()
@@ -131,15 +133,16 @@ class Conversation:
             record = await task
         except asyncio.CancelledError:
             say("Stopped at once; what had come was kept. /retry asks again.")
-            return False
+            return WorkflowStatus.Started
         finally:
+            self.stopped = stop.requested
             _default_interrupt()
         if record.status is WorkflowStatus.Success:
             self.turns.append(Turn(record.run_id, record.options["message"], record.summary or ""))
             self.unanswered = None
-            return True
-        say(record.error or "Stopped; what came is kept. /retry goes on.")
-        return False
+        else:
+            say(record.error or "Stopped; what came is kept. /retry goes on.")
+        return record.status
 
     async def cost(self) -> Cost:
         """What the conversation has cost so far, by the journals of all its runs as they are now."""
@@ -242,13 +245,23 @@ class Conversation:
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}.") from None
 
-    async def recall(self, run: str) -> None:
-        """Take up the conversation that a run belongs to, as it stood after that run."""
+    async def recall(self, run: str, workspace: str | None = None) -> None:
+        """Take up the conversation that a run belongs to, as it stood after that run; in ``workspace``, if one is named.
+
+        InputError when a file that is sent along is not in that one.
+        """
         record = await self._chat_run(run)
         options = record.options
         self.id = options.get("conversation") or record.run_id
-        self.workspace = record.workspace
+        self.workspace = workspace or record.workspace
         self.files = list(options.get("files") or ())
+        if workspace is not None and "://" not in workspace:
+            missing = [name for name in self.files if not (Path(workspace) / name).is_file()]
+            if missing:
+                raise InputError(
+                    f"The conversation sends {', '.join(missing)} along, which {workspace} has not; put it there, or "
+                    "leave --workspace out."
+                )
         self.texts = dict(options.get("texts") or {})
         if not self.options.get("model") and options.get("model"):
             self.options["model"] = options["model"]
