@@ -28,7 +28,14 @@ from tests.workflows.documents import (
 from tests.workflows.event_machine import check_events
 from tests.workspace.places import moto_server
 from windlass.app import App
-from windlass.errors import InputError, ModelRefused, UnknownModel, UnsafePath, WorkflowExecutionError
+from windlass.errors import (
+    BudgetExceeded,
+    InputError,
+    ModelRefused,
+    UnknownModel,
+    UnsafePath,
+    WorkflowExecutionError,
+)
 from windlass.events import UPDATE_WORKFLOW_STEP, Event, StepStatus, WorkflowStatus
 from windlass.prompt import MemoryPromptStore
 from windlass.replies import extract_markdown_list_items, parse_list
@@ -554,6 +561,93 @@ async def test_b19_loops(tmp_path: Path) -> None:
     assert (await run.go()).summary == "AAA"
     assert calls(model) == ["chat", "review", "review", "review"]
     assert "Longer." in first(model.requests[1]) and "AA" in first(model.requests[2])
+
+
+DRAFTS = ["The first answer, short.", "The second answer, which is a good deal longer."]
+
+
+def notices(events: list[Event]) -> str:
+    return "\n".join(str(e.payload.get("text") or e.payload) for e in events if e.name == "notice")
+
+
+@pytest.mark.parametrize(
+    ("answers", "says"),
+    [
+        ({"judge": "Both are fine."}, "No verdict on the answers; the first one stands"),
+        ({"judge": '{"choice": 9}'}, "No verdict on the answers; the first one stands"),
+        ({"judge": ModelRefused("no")}, "No verdict on the answers; the first one stands"),
+        (
+            {"judge": '{"choice": 0, "reason": "both"}', "review": "I'm sorry, but I can't help with that."},
+            "The answers could not be merged; the first one stands",
+        ),
+        ({"judge": '{"choice": 0, "reason": "both"}', "review": ModelRefused("no")}, "could not be merged"),
+    ],
+)
+async def test_b19_without_a_verdict_the_first_answer_stands(
+    answers: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    run = engine(tmp_path, model_of(chat=DRAFTS, **answers), "chat", best_of=2)
+    record = await run.go()
+    assert (record.status, record.summary) == (WorkflowStatus.Success, DRAFTS[0])
+    assert says in notices(run.events)
+    check_events(run.events, "Success")
+
+
+@pytest.mark.parametrize(
+    "review",
+    [
+        "I'm sorry, but I can't help with that.",
+        "Unfortunately this goes against my guidelines.",
+        "Es tut mir leid, dabei kann ich nicht helfen.",
+        "No changes are needed.",
+        "LGTM",
+        "<think>hm</think>",
+        ModelRefused("no"),
+    ],
+)
+async def test_b19_an_improvement_that_is_none_leaves_the_answer_before_it(
+    review: Any, tmp_path: Path
+) -> None:
+    good = "A stack takes back first what was put on it last."
+    run = engine(tmp_path, model_of(chat=good, review=review), "chat", loops=1)
+    record = await run.go()
+    assert (record.status, record.summary) == (WorkflowStatus.Success, good)
+    assert "Round 1 gave nothing better" in notices(run.events)
+    run = engine(tmp_path, model_of(chat=good, review=[good + " Really.", review]), "chat", loops=3)
+    assert (await run.go()).summary == good + " Really."
+    run = engine(tmp_path, model_of(review=review), "write", to="a.md", loops=1)
+    assert (await run.go()).status is WorkflowStatus.Success
+    assert (tmp_path / "a.md").read_text() == "# a.md\n\nWritten.\n"
+    assert "Round 1 gave nothing better" in notices(run.events)
+
+
+async def test_b19_an_answer_that_declines_can_be_improved_into_another(tmp_path: Path) -> None:
+    model = model_of(chat="Sorry, no.", review=["I'm sorry, that file is too long to show here."])
+    assert "too long" in ((await engine(tmp_path, model, "chat", loops=1).go()).summary or "")
+
+
+async def test_b19_a_stop_or_the_budget_still_ends_the_step(tmp_path: Path) -> None:
+    for answers, options in (({"chat": DRAFTS}, {"best_of": 2}), ({}, {"loops": 1})):
+        model = model_of(**answers, judge=BudgetExceeded("over"), review=BudgetExceeded("over"))
+        record = await engine(tmp_path, model, "chat", **options).go()
+        assert record.status is WorkflowStatus.Failure and "over" in (record.error or "")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"write_file": [fenced("a.md", "One.\n"), fenced("a.md", "Two.\n")], "judge": "None."},
+        {"write_file": [fenced("a.md", "One.\n"), ModelRefused("no"), fenced("a.md", "Two.\n")]},
+    ],
+)
+async def test_b19_a_run_that_goes_on_decides_as_before(answers: dict[str, Any], tmp_path: Path) -> None:
+    model = model_of(**answers, summarise=[ModelRefused("no"), "Done it."])
+    run = engine(tmp_path, model, "write", to="a.md", best_of=2, loops=0)
+    assert (await run.go()).status is WorkflowStatus.Failure
+    before = calls(model)
+    assert (await run.go()).status is WorkflowStatus.Success
+    assert calls(model) == [*before, "summarise"]
+    assert (tmp_path / "a.md").read_text() == "One.\n"
 
 
 async def test_b19_is_off_by_default(tmp_path: Path) -> None:

@@ -128,6 +128,13 @@ _HEADED = re.compile(
     r"plan|steps|status|result|note|explanation|reason)\W*:",
     re.IGNORECASE,
 )
+_APOLOGY = re.compile(
+    r"\W*(?:(?:i['’]m|i am|we['’]re|we are) (?:\w+ )?)?(?:sorry|afraid|apologi[sz]e|apologies)\b|\W*(?:my|our|please accept) (?:\w+ )?apolog|\W*(?:i|we) (?:\w+ )?apolog|"
+    r"\W*(?:unfortunately|regrettably|as an ai)\b|\W*(?:(?:es )?tut mir|leider|entschuldig|(?:je suis )?(?:\w+ )?désolé|malheureusement|lo siento|lamentablemente|"
+    r"desculp|infelizmente|mi (?:di)?spiace|purtroppo|helaas|het spijt|niestety|przepraszam|üzgünüm|maalesef|tyvärr|beklager|извините|простите|"
+    r"к сожалению|вибачте|на жаль|(?:很|非常)?抱歉|对不起|對不起|申し訳|すみません|ごめん|죄송|미안)",
+    re.IGNORECASE,
+)
 #: A file of this name may be a list of what was or is to be done.
 _LISTS_DEEDS = re.compile(
     r"chang|history|news|release|plan|todo|task|step|checklist|review|feedback|issues|log|policy|policies|guideline|rule|error|limit",
@@ -253,6 +260,17 @@ def reads_as_talk(path: str, text: str) -> str | None:
 
 def _words_of(whole: str) -> list[str]:
     return re.findall(r"[\w'’]+", whole) or [whole]
+
+
+def declines(text: str) -> bool:
+    """Whether a short answer refuses, apologises or speaks of the work, where an improved answer was wanted."""
+    if (
+        len(text) > _SIZE
+        or len(text.split()) > _WORDS
+        or sum(bool(line.strip()) for line in text.split("\n")) > _LINES
+    ):
+        return False
+    return bool(_APOLOGY.match(text.strip())) or reads_as_talk("reply", text) is not None
 
 
 def _without_names(path: str, whole: str) -> str:

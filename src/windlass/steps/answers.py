@@ -1,22 +1,33 @@
-"""One answer out of several: n side by side and a judge, then rounds of improvement. Off by default."""
+"""One answer out of several: n side by side and a judge, then rounds of improvement. Off by default.
+
+An answer that can be used is never lost to what was to make it better: without a verdict the first one stands, without a
+usable improvement the one before it, and the run says so. Only a stop, a budget or a fault of ours ends the step.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import pydantic
 
 from windlass.effects import Rendered
-from windlass.errors import JournalError, StoreError, WindlassError
+from windlass.errors import JournalError, ModelError, StepFailed, StoreError, WindlassError
+from windlass.journal import digest_of
 from windlass.people import Interrupted, WaitingForPerson
 from windlass.prompt import PromptTemplateVariable, VariableSource
+from windlass.replies.talk import declines
 from windlass.step import StepContext
 from windlass.steps.documents import DocumentState, Instruction
 
 StateT = TypeVar("StateT", bound=DocumentState)
+ResultT = TypeVar("ResultT")
+
+#: What a model can get wrong, without which the run goes on.
+_FORGIVEN = (StepFailed, ModelError)
+_DONE_WITHOUT = digest_of("done without")
 
 #: Most answers side by side, and most rounds of improvement, that one run may ask for.
 MAX_BEST_OF = 16
@@ -92,7 +103,8 @@ async def produce(
     """What ``read`` makes of the best answer to ``prompt``.
 
     One request, unless the run asked for ``best_of`` or ``loops``. ``read`` raises ValueError for a reply that cannot be
-    used; the model then hears why. ``form`` tells how a whole answer looks. Raises StepFailed when no answer can be used.
+    used; the model then hears why. ``form`` tells how a whole answer looks. Raises StepFailed when no answer can be used;
+    once there is one, what fails is told in a notice, and noted in the journal so that a run that goes on decides the same.
     """
     options = ctx.state.options
     if options.best_of <= 1:
@@ -100,11 +112,13 @@ async def produce(
     else:
         answer = await _best(ctx, prompt, read, what=what, form=form, role=role)
     for number in range(1, options.loops + 1):
-        better = await _review(
-            ctx.at(f"{ctx.path}.review[{number}]"), answer, read, what=what, form=form, role=role
+        at = ctx.at(f"{ctx.path}.review[{number}]")
+        better = await _improved(
+            at, answer, read, what=what, form=form, role=role, otherwise=f"Round {number} gave nothing better"
         )
         if better == answer:
             ctx.notice(f"Round {number} changed nothing more.")
+        if better is None or better == answer:
             break
         answer = better
     return answer
@@ -119,35 +133,103 @@ async def _best(
     form: str,
     role: str,
 ) -> str:
-    paths = [f"{ctx.path}.best[{number}]" for number in range(1, ctx.state.options.best_of + 1)]
-    branches = (ctx.at(path).ask_for(prompt, read, role=role, what=what) for path in paths)
-    results = await asyncio.gather(*branches, return_exceptions=True)
-    answers: list[str] = usable(results)
-    for path, result in zip(paths, results, strict=True):
-        if isinstance(result, BaseException):
-            ctx.notice(f"{path}: {result}")
-    if not answers:
-        raise next(result for result in results if isinstance(result, BaseException))
+    places = [ctx.at(f"{ctx.path}.best[{number}]") for number in range(1, ctx.state.options.best_of + 1)]
+
+    async def draft(at: StepContext[StateT]) -> str | None:
+        return None if _is_done_without(at) else await at.ask_for(prompt, read, role=role, what=what)
+
+    results = await asyncio.gather(*map(draft, places), return_exceptions=True)
+    answers: list[str] = [answer for answer in usable(results) if answer is not None]
+    failed = [
+        (at, result) for at, result in zip(places, results, strict=True) if isinstance(result, WindlassError)
+    ]
+    for _, error in failed:
+        if not answers or not isinstance(error, _FORGIVEN):
+            raise error
+    for at, error in failed:
+        await _do_without(at, f"{at.path}: {error}")
     different = list(dict.fromkeys(answers))
     if len(different) == 1:
         return different[0]
     judge = ctx.at(f"{ctx.path}.judge")
-    asked = await render(
-        judge,
-        JUDGE,
-        message=ctx.state.options.message.strip(),
-        criteria=_criteria(ctx),
-        answers=_numbered(different),
-    )
-    verdict = await judge.ask_for(
-        asked, lambda text: _verdict(text, len(different)), role="judge", what="verdict"
-    )
+
+    async def choose() -> Verdict:
+        asked = await render(
+            judge,
+            JUDGE,
+            message=ctx.state.options.message.strip(),
+            criteria=_criteria(ctx),
+            answers=_numbered(different),
+        )
+        return await judge.ask_for(
+            asked, lambda text: _verdict(text, len(different)), role="judge", what="verdict"
+        )
+
+    verdict = await _unless_it_fails(judge, choose, "No verdict on the answers; the first one stands")
+    if verdict is None:
+        return different[0]
     if verdict.choice:
         return different[verdict.choice - 1]
-    merge = ctx.at(f"{ctx.path}.merge")
-    return await _review(
-        merge, _numbered(different), read, what=what, form=form, role=role, criteria=verdict.reason
+    merged = await _improved(
+        ctx.at(f"{ctx.path}.merge"),
+        _numbered(different),
+        read,
+        what=what,
+        form=form,
+        role=role,
+        criteria=verdict.reason,
+        otherwise="The answers could not be merged; the first one stands",
     )
+    return different[0] if merged is None else merged
+
+
+async def _improved(
+    ctx: StepContext[StateT],
+    answer: str,
+    read: Callable[[str], str],
+    *,
+    what: str,
+    form: str,
+    role: str,
+    otherwise: str,
+    criteria: str = "",
+) -> str | None:
+    """A better answer; None, after a notice that begins with ``otherwise``, for a failure, a refusal or mere talk."""
+
+    async def review() -> str:
+        return await _review(ctx, answer, read, what=what, form=form, role=role, criteria=criteria)
+
+    better = await _unless_it_fails(ctx, review, otherwise)
+    if better is not None and declines(better) and not declines(answer):
+        ctx.notice(f"{otherwise}: it says {better.strip()[:80]!r}.")
+        return None
+    return better
+
+
+async def _unless_it_fails(
+    ctx: StepContext[StateT], work: Callable[[], Awaitable[ResultT]], otherwise: str
+) -> ResultT | None:
+    if _is_done_without(ctx):
+        return None
+    try:
+        return await work()
+    except _FORGIVEN as error:
+        await _do_without(ctx, f"{otherwise}: {error}")
+        return None
+
+
+def _is_done_without(ctx: StepContext[StateT]) -> bool:
+    return ctx.effects.journal.recorded(_note_at(ctx), _DONE_WITHOUT) is not None
+
+
+async def _do_without(ctx: StepContext[StateT], sentence: str) -> None:
+    """Go on without what failed here, now and when the run is taken up again."""
+    await ctx.effects.journal.record(_note_at(ctx), "value", _DONE_WITHOUT, None, sentence)
+    ctx.notice(sentence)
+
+
+def _note_at(ctx: StepContext[StateT]) -> str:
+    return f"{ctx.record_at or ctx.path}/without[{ctx.first}]"
 
 
 async def _review(
