@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -159,6 +161,60 @@ async def test_what_cannot_be_stored_is_not_heard(room: Room) -> None:
     log.notice("still")
     await log.close()
     assert len(room.heard) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), asyncio.CancelledError()])
+async def test_a_listener_that_raises_is_dropped_and_the_others_are_told_once(
+    room: Room, error: BaseException
+) -> None:
+    calls: list[str] = []
+
+    def broken(event: Event) -> None:
+        calls.append(event.name)
+        raise error
+
+    log = await room.log()
+    log.listeners.insert(0, broken)
+    log.declare([fresh(A)])
+    log.status("a", StepStatus.IN_PROGRESS)
+    await asyncio.wait_for(log.flush(), 10)
+    log.status("a", StepStatus.FINISHED, response="text")
+    await asyncio.wait_for(log.close(), 10)
+    assert calls == ["send_workflow"]
+    notices = [e.payload for e in room.heard if e.name == "notice"]
+    assert [n["listener"] for n in notices] == [type(error).__name__]
+    assert "the run goes on" in notices[0]["text"]
+    # The others missed nothing, and what they heard is what is stored.
+    assert [e.name for e in room.heard if e.name != "notice"] == [
+        "send_workflow",
+        *["update_workflow_step"] * 3,
+    ]
+    assert room.heard == await room.stored()
+
+
+async def test_a_listener_that_breaks_over_the_last_event_is_told_of_too(room: Room) -> None:
+    def broken(event: Event) -> None:
+        raise ValueError("no")
+
+    log = await room.log()
+    log.listeners.append(broken)
+    log.run_status(WorkflowStatus.Success)
+    await asyncio.wait_for(log.close(), 10)
+    assert [e.name for e in await room.stored()] == ["run_status", "notice"]
+
+
+async def test_whatever_storing_raises_ends_the_run_and_no_flush_waits_for_ever(room: Room) -> None:
+    class Refusing(MemoryJournal):
+        async def append_events(self, lease: Lease, events: Sequence[Event]) -> None:
+            raise TypeError("no JSON")
+
+    room.journal = Refusing()
+    log = await room.log()
+    log.notice("Look.")
+    with pytest.raises(TypeError):
+        await asyncio.wait_for(log.flush(), 10)
+    await asyncio.wait_for(log.close(), 10)
+    assert room.heard == []
 
 
 async def test_flush_of_nothing_ends(room: Room) -> None:

@@ -74,5 +74,5 @@ class Event:
     at: float = 0.0
 
 
-#: Called with each event, in order, after it is stored. Must not raise and must not block.
+#: Called with each event, in order, after it is stored. Must not block; one that raises hears nothing more of the run.
 Listener = Callable[[Event], None]

@@ -25,7 +25,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "file_change": ("path", "change", "bytes"),
     "tests": ("step_path", "passed", "failed", "errors", "sandbox"),
     "gate": ("path", "kind"),
-    "notice": ("path", "attempt", "failure", "retry_in", "unknown"),
+    "notice": ("path", "attempt", "failure", "retry_in", "unknown", "listener"),
 }  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def log_fields(event: Event) -> dict[str, Any] | None:
     told = {key: event.payload[key] for key in wanted if event.payload.get(key) is not None}
     if event.name == UPDATE_WORKFLOW_STEP and told.get("status") in (None, StepStatus.STREAMING.value):
         return None
-    if event.name == "notice" and "failure" not in told and "unknown" not in told:
+    if event.name == "notice" and not told.keys() & {"failure", "unknown", "listener"}:
         return None
     return told
 

@@ -8,12 +8,12 @@ The plan has the shape of the original contract (SPEC B3): ``version``, ``workfl
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from windlass.errors import LeaseLost, StoreError
 from windlass.events import (
     SEND_WORKFLOW,
     STEP_ENDS,
@@ -245,35 +245,60 @@ class EventLog:
             raise self._failure
 
     async def close(self) -> None:
-        """Flush and stop. Never raises: a lost lease or database has been reported by then."""
+        """Flush and stop. Never raises: what storing raised has been reported by then."""
         if self._pump is not None:
-            try:
+            with contextlib.suppress(Exception):
                 await self.flush()
-            except (LeaseLost, StoreError):
-                pass
+                while not self._queue.empty():
+                    # A listener broke over the last events; the others still hear of it.
+                    await self.flush()
             self._pump.cancel()
             await asyncio.gather(self._pump, return_exceptions=True)
 
     async def _run_pump(self) -> None:
         while True:
             batch = [await self._queue.get()]
-            while not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            stored = [item for item in batch if isinstance(item, Event) and item.seq is not None]
-            if stored and self._failure is None:
-                try:
-                    await self._journal.append_events(self._lease, stored)
-                except (LeaseLost, StoreError) as error:
-                    self._failure = error
-            for item in _merge_text(batch):
-                if isinstance(item, Event):
-                    if self._failure is None:
-                        for listener in self.listeners:
-                            listener(item)
-                elif not item.done():
-                    item.set_result(None)
+            try:
+                while not self._queue.empty():
+                    batch.append(self._queue.get_nowait())
+                await self._store(
+                    [item for item in batch if isinstance(item, Event) and item.seq is not None]
+                )
+                for item in _merge_text(batch):
+                    if isinstance(item, Event):
+                        if self._failure is None:
+                            self._tell(item)
+                    elif not item.done():
+                        item.set_result(None)
+            finally:
+                for item in batch:
+                    # Whatever ends this task: nobody waits for ever for what it had taken from the queue.
+                    if not isinstance(item, Event):
+                        item.cancel()
             if any(isinstance(item, Event) and item.seq is None for item in batch):
                 await asyncio.sleep(TEXT_INTERVAL)
+
+    async def _store(self, events: Sequence[Event]) -> None:
+        """Commit these. What that raises ends the run: the next :meth:`flush` raises it, and nobody hears more."""
+        if not events or self._failure is not None:
+            return
+        try:
+            await self._journal.append_events(self._lease, events)
+        except Exception as error:
+            self._failure = error
+
+    def _tell(self, event: Event) -> None:
+        """Pass an event on. A listener that raises hears nothing more, and the others are told; the run goes on."""
+        for listener in list(self.listeners):
+            try:
+                listener(event)
+            except (Exception, SystemExit, asyncio.CancelledError) as error:
+                self.listeners.remove(listener)
+                why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                self.notice(
+                    f"Somebody who listened to this run broke ({why}) and hears nothing more of it; the run goes on.",
+                    listener=type(error).__name__,
+                )
 
 
 def _merge_text(
