@@ -410,6 +410,27 @@ async def test_b13_the_file_under_test_is_found(tmp_path: Path) -> None:
     assert calls(model)[:2] == ["find_tested", "find_tested"]
 
 
+@pytest.mark.parametrize("source", ["my-mod.py", "src/my-mod.py", "class.py", "my dir/2nd.py", "v1.2.py"])
+async def test_b13_a_file_that_cannot_be_imported_by_its_name(source: str, tmp_path: Path) -> None:
+    """The model does what the prompt says word for word, and the tests run."""
+    (tmp_path / source).parent.mkdir(exist_ok=True)
+    (tmp_path / source).write_text(CALC)
+
+    def answer(asked: Asked) -> str:
+        test_file, how = re.findall(r"They go into `([^`]+)`, with pytest; (.*)\.\n", first(asked))[0]
+        lines = [line for line in re.findall(r"`([^`]+)`", how) if "spec" in line]
+        name = lines[1].split(" = ")[0]
+        head = "import importlib.util\nimport sys\nfrom pathlib import Path\n\n"
+        loaded = "\n".join(lines)
+        return fenced(test_file, f"{head}{loaded}\n\n\ndef test_add():\n    assert {name}.add(1, 2) == 3\n")
+
+    model = model_of(write_tests=answer, edge_cases=answer)
+    run = engine(tmp_path, model, "write-tests", files=[source])
+    record = await run.go()
+    assert record.status is WorkflowStatus.Success, record.error
+    assert "1 passed" in (record.summary or "")
+
+
 async def test_b14_auto(tmp_path: Path, names: list[str]) -> None:
     def process(asked: Asked) -> Any:
         return APOLOGY if path_in(asked) == "two.txt" else fenced(path_in(asked), f"new {path_in(asked)}\n")
@@ -469,6 +490,9 @@ async def test_b15_instructions_are_versioned(tmp_path: Path) -> None:
         ("page count", lambda: plans.generate_write_pages_workflow("x", 0, [], [], "m")),
         ("file name", lambda: is_coding_file("")),
         ("file name", lambda: extract_file_name(" ")),
+        ("names no file", lambda: extract_file_name("/")),
+        ("names no file", lambda: extract_file_name("C:\\")),
+        ("names no file", lambda: is_coding_file("../..")),
     ],
 )
 def test_b15_empty_input_is_a_value_error(what: str, call: Any) -> None:

@@ -162,13 +162,19 @@ def is_coding_file(name: str) -> bool:
 
 
 def extract_file_name(reference: str) -> str:
-    """The base name of a path or address of any system: ``C:\\notes\\a.md`` and ``/notes/a.md`` give ``a.md``."""
+    """The base name of a path or address of any system: ``C:\\notes\\a.md`` and ``/notes/a.md`` give ``a.md``.
+
+    Raises ArgumentError (a ValueError) for what names no file, such as ``/``.
+    """
     _not_empty("file name", reference)
     if "://" in reference:
         reference = reference.partition("://")[2].partition("?")[0].partition("#")[0]
     base = re.split(r"[\\/]", reference.strip().rstrip("\\/"))[-1]
     # A drive letter may stand directly before the name.
-    return re.sub(r"^[A-Za-z]:", "", base)
+    base = re.sub(r"^[A-Za-z]:", "", base)
+    if base in ("", ".", ".."):
+        raise ArgumentError(f"{reference!r} names no file.")
+    return base
 
 
 def get_user_context() -> UserContext:

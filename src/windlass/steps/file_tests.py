@@ -25,7 +25,7 @@ from windlass.steps.documents import (
     read_file_reply,
 )
 from windlass.steps.find_files import FindFilesStep
-from windlass.steps.naming_tests import is_test_file, module_of, test_files
+from windlass.steps.naming_tests import how_to_import, is_test_file, test_files
 from windlass.steps.save_file import SaveFileStep
 from windlass.steps.testing import describe_failure
 from windlass.testreport import TestReport
@@ -302,7 +302,7 @@ async def source_values(ctx: StepContext[DocumentState], work: TestWork) -> dict
     if source is None:
         raise WorkspaceError(f"There is no file {work.source} in the workspace.")
     work.source_text = source
-    how = f", with pytest; import from `{module_of(work.source)}`" if work.source.endswith(".py") else ""
+    how = f", with pytest; {how_to_import(work.source, work.path)}" if work.source.endswith(".py") else ""
     return {
         **head_values(ctx.state),
         "source": show_files({work.source: source}),

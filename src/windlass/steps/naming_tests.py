@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import keyword
 import posixpath
 import re
 from collections.abc import Collection, Sequence
@@ -14,6 +15,22 @@ def module_of(source: str) -> str:
     """What to import a Python file as, from the workspace's root (or its ``src`` folder)."""
     name = source.removesuffix(".py").removeprefix("src/").removesuffix("/__init__")
     return name.replace("/", ".")
+
+
+def how_to_import(source: str, tests: str) -> str:
+    """How the tests of a Python file get at it: by its name, or by its path where Python has no such name (``my-mod.py``)."""
+    stem = source.removesuffix(".py")
+    parts = stem.removeprefix("src/").split("/")
+    if all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
+        return f"import from `{module_of(source)}`"
+    name = re.sub(r"\W", "_", parts[-1])
+    name = f"module_{name}" if not name.isidentifier() or keyword.iskeyword(name) else name
+    root = f"Path(__file__).resolve().parents[{tests.count('/')}]"
+    return (
+        f"Python cannot import `{source}` by its name, so load it by its path: "
+        f'`spec = importlib.util.spec_from_file_location("{name}", {root} / "{source}")`, '
+        f"`{name} = importlib.util.module_from_spec(spec)`, `sys.modules[spec.name] = {name}`, `spec.loader.exec_module({name})`"
+    )
 
 
 def is_test_file(name: str) -> bool:
@@ -52,7 +69,8 @@ def _candidates(source: str, folder: str) -> list[str]:
     where = posixpath.dirname(source)
     if ending in (".py", ".pyw"):
         own = folder or (where + "/" if where and not source.startswith("src/") else "")
-        parts = stem.split("/")
+        # pytest imports a test file by its name, in which a dot would be a package.
+        parts = stem.replace(".", "_").split("/")
         longer = ["_".join(parts[-count:]) for count in range(1, len(parts) + 1)]
         numbered = [f"{longer[-1]}_{number}" for number in range(2, 1000)]
         return [f"{own}test_{name}.py" for name in (*longer, *numbered)]
