@@ -96,6 +96,8 @@ class Database:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._file_id: tuple[int, int] | None = None
+        #: What there is one of for this object, by its class; it lives as long as the object does.
+        self.parts: dict[type[Any], Any] = {}
 
     def __repr__(self) -> str:
         return f"Database({self.label})"

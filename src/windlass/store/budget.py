@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, literal_column, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
@@ -22,9 +22,10 @@ from windlass.budget import usd
 from windlass.errors import BudgetExceeded, NotFound
 from windlass.ids import generate_id
 from windlass.journal.base import Lease
+from windlass.owners import is_held
 from windlass.store.base import Database
 from windlass.store.journal_rows import from_nano, to_nano
-from windlass.store.runs import budget_reservations, budget_scopes
+from windlass.store.runs import budget_reservations, budget_scopes, runs
 from windlass.store.values import dump_json, load_json
 from windlass.store.writer import writer_of
 
@@ -38,6 +39,23 @@ _move = (
         spent_nano_usd=budget_scopes.c.spent_nano_usd + bindparam("spent"),
     )
 )
+#: Spelled out, so that the index of the open ones serves.
+_is_open = budget_reservations.c.state == literal_column("'open'")
+_of_owner = (
+    select(budget_reservations.c.reservation_id)
+    .where(budget_reservations.c.owner == bindparam("of_owner"), _is_open)
+    .order_by(budget_reservations.c.reservation_id)
+)
+#: What runs have set aside, and who holds each run. One that somebody settles just now is none of ours.
+_of_runs = (
+    select(budget_reservations.c.reservation_id, runs.c.owner.label("holder"), runs.c.lease_until)
+    .select_from(budget_reservations)
+    .outerjoin(runs, runs.c.run_id == func.substr(budget_reservations.c.owner, 5))
+    .where(budget_reservations.c.owner.like("run:%"), _is_open)
+    .order_by(budget_reservations.c.reservation_id)
+    .with_for_update(of=budget_reservations, skip_locked=True)
+)
+_SERVER_NOW = text("SELECT extract(epoch FROM clock_timestamp())")
 
 
 @dataclass(frozen=True)
@@ -132,12 +150,31 @@ class BudgetLedger:
         """Count in full what a dead owner had set aside, for its calls may have been paid; how many."""
 
         def count(connection: Connection) -> int:
-            mine = budget_reservations.c
-            query = select(mine.reservation_id).where(mine.owner == owner, mine.state == _OPEN)
-            ids = connection.execute(query.order_by(mine.reservation_id)).scalars().all()
+            ids = connection.execute(_of_owner, {"of_owner": owner}).scalars().all()
             for reservation_id in ids:
                 _settle(connection, reservation_id, None)
             return len(ids)
+
+        return await self._writer.call(count)
+
+    async def settle_abandoned(self) -> int:
+        """Count in full what runs had set aside that nobody works on any more; how many reservations.
+
+        It is about owners named ``run:ID``: their run is gone, nobody holds it, its lease is over, or its process was
+        one of this machine and is no more. Where that was a mistake, the true cost still takes its place later.
+        """
+
+        def count(connection: Connection) -> int:
+            found = connection.execute(_of_runs).all()
+            if not found:
+                return 0
+            now = time.time()
+            if not self._database.is_sqlite:
+                now = float(connection.execute(_SERVER_NOW).scalar_one())
+            left = [row.reservation_id for row in found if not is_held(row.holder, row.lease_until, now)]
+            for reservation_id in left:
+                _settle(connection, reservation_id, None)
+            return len(left)
 
         return await self._writer.call(count)
 

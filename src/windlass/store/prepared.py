@@ -7,7 +7,6 @@ looked up, parameters are worked out and a result is set up. Errors are SQLAlche
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Executable
@@ -49,9 +48,3 @@ class Prepared:
                 for row in given
             ]
         connection.exec_driver_sql(self._sql, parameters)
-
-
-@lru_cache(maxsize=256)
-def prepared(statement: Executable, dialect: Dialect, names: tuple[str, ...]) -> Prepared:
-    """The statement for rows with these names, compiled the first time it is asked for."""
-    return Prepared(statement, dialect, names)

@@ -47,9 +47,11 @@ class Reader:
         question = _Question(loop, loop.create_future(), query=query)
         with self._lock:
             while len(self._threads) < _THREADS:
-                thread = threading.Thread(target=self._work, name="windlass-reader", daemon=True)
-                self._threads.append(thread)
+                thread = threading.Thread(
+                    target=self._work, args=(self._questions,), name="windlass-reader", daemon=True
+                )
                 thread.start()
+                self._threads.append(thread)
             self._questions.put(question)
         answer: T = await question.future
         return answer
@@ -58,16 +60,17 @@ class Reader:
         """Answer what is queued and end the threads; a later question starts others."""
         with self._lock:
             threads, self._threads = self._threads, []
+            questions, self._questions = self._questions, queue.SimpleQueue()
             for _ in threads:
-                self._questions.put(None)
+                questions.put(None)
         for thread in threads:
             await asyncio.to_thread(thread.join)
 
-    def _work(self) -> None:
+    def _work(self, questions: queue.SimpleQueue[_Question | None]) -> None:
         more = True
         held = Held(self._database)
         while more:
-            group, more = take(self._questions, _GROUP_LIMIT, idle=held.close)
+            group, more = take(questions, _GROUP_LIMIT, idle=held.close)
             self._answer(held, group)
             wake(group)
         held.close()

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from windlass.store.base import Base
@@ -140,5 +141,11 @@ budget_reservations = Table(
     # open | settled | unknown (counted in full, its true cost may still come)
     Column("state", String(16), nullable=False),
     Column("created_at", Double, nullable=False),
-    Index("ix_budget_reservations_owner_state", "owner", "state"),
+    # Few are open at a time, among one row for every call there ever was.
+    Index(
+        "ix_budget_reservations_open",
+        "owner",
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
 )

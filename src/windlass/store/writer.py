@@ -11,7 +11,6 @@ import asyncio
 import queue
 import threading
 import time
-import weakref
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from windlass.ids import generate_id
 from windlass.journal.base import Lease
 from windlass.store.base import Database
 from windlass.store.held import Held
-from windlass.store.prepared import prepared
+from windlass.store.prepared import Prepared
 from windlass.store.runs import journal_writers, runs
 from windlass.store.waiting import Waiting, fail, take, wake
 
@@ -39,6 +38,8 @@ _HOLDERS = _HELD_BY.where(runs.c.run_id.in_(bindparam("run_ids", expanding=True)
 
 #: Items in one group at most: bounds how long the first of them waits for the last.
 GROUP_LIMIT = 256
+#: Statements kept compiled at most; the journal has a dozen.
+_PREPARED_LIMIT = 100
 #: Seconds to wait for a database server that went away.
 RECONNECT_SECONDS = 30.0
 
@@ -81,6 +82,8 @@ class Writer:
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._thread_before: threading.Thread | None = None
+        self._prepared: dict[Hashable, Prepared] = {}
         self._id = generate_id()
         self._group_no = 0
         #: Seconds to wait for a database server that went away.
@@ -122,8 +125,14 @@ class Writer:
         item = _Item(loop, loop.create_future(), **what)
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="windlass-writer", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(
+                    target=self._work,
+                    args=(self._queue, self._thread_before),
+                    name="windlass-writer",
+                    daemon=True,
+                )
+                thread.start()
+                self._thread = self._thread_before = thread
             self._queue.put(item)
         return item.future
 
@@ -132,16 +141,20 @@ class Writer:
         with self._lock:
             thread, self._thread = self._thread, None
             if thread is not None:
+                # A queue for each thread, so that none waits at the queue of another.
                 self._queue.put(None)
+                self._queue = queue.SimpleQueue()
         if thread is not None:
             await asyncio.to_thread(thread.join)
 
     # From here on: the writer's thread.
 
-    def _work(self) -> None:
+    def _work(self, items: queue.SimpleQueue[_Item | None], before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()  # there is one writer, and what came first is written first
         more = True
         while more:
-            group, more = take(self._queue, GROUP_LIMIT, idle=self._held.close)
+            group, more = take(items, GROUP_LIMIT, idle=self._held.close)
             self._commit(group)
             wake(group)
         self._held.close()
@@ -196,10 +209,35 @@ class Writer:
                 if item.action is None:
                     rows.append(item)
                 else:
-                    _write_rows(connection, rows)
+                    self._write_rows(connection, rows)
                     rows = []
                     _call(connection, item)
-            _write_rows(connection, rows)
+            self._write_rows(connection, rows)
+
+    def _write_rows(self, connection: Connection, items: list[_Item]) -> None:
+        if not items:
+            return
+        leased = sorted({item.lease.run_id for item in items if item.lease is not None})
+        holders = _holders(connection, leased) if leased else {}
+        batches: list[_Batch] = []
+        for item in items:
+            lease = item.lease
+            if lease is not None and holders.get(lease.run_id) != (lease.owner, lease.epoch):
+                item.error = lease_lost(lease)
+                continue
+            for write in item.writes:
+                _batch_for(batches, write).values.append(write.values)
+        for batch in batches:
+            self._statement(connection, batch).execute(connection, batch.values)
+
+    def _statement(self, connection: Connection, batch: _Batch) -> Prepared:
+        names = tuple(batch.values[0])
+        found = self._prepared.get((batch.statement, names))
+        if found is None:
+            found = Prepared(batch.statement, connection.dialect, names)
+            if len(self._prepared) < _PREPARED_LIMIT:
+                self._prepared[batch.statement, names] = found
+        return found
 
     def _mark(self, connection: Connection) -> bool:
         """Count this group in the same transaction; False when it was counted, so committed, before.
@@ -218,16 +256,15 @@ class Writer:
         return True
 
 
-_writers: weakref.WeakKeyDictionary[Database, Writer] = weakref.WeakKeyDictionary()
-_writers_lock = threading.Lock()
+_making = threading.Lock()
 
 
 def writer_of(database: Database) -> Writer:
     """The writer that everything in this process shares for this database."""
-    with _writers_lock:
-        writer = _writers.get(database)
-        if writer is None:
-            writer = _writers[database] = Writer(database)
+    with _making:
+        writer = database.parts.get(Writer)
+        if not isinstance(writer, Writer):
+            writer = database.parts[Writer] = Writer(database)
         return writer
 
 
@@ -248,24 +285,6 @@ def _holders(connection: Connection, run_ids: Sequence[str]) -> dict[str, tuple[
     else:
         found = connection.execute(_HOLDERS, {"run_ids": run_ids}).all()
     return {run_id: (owner, epoch) for run_id, owner, epoch in found}
-
-
-def _write_rows(connection: Connection, items: list[_Item]) -> None:
-    if not items:
-        return
-    leased = sorted({item.lease.run_id for item in items if item.lease is not None})
-    holders = _holders(connection, leased) if leased else {}
-    batches: list[_Batch] = []
-    for item in items:
-        lease = item.lease
-        if lease is not None and holders.get(lease.run_id) != (lease.owner, lease.epoch):
-            item.error = lease_lost(lease)
-            continue
-        for write in item.writes:
-            _batch_for(batches, write).values.append(write.values)
-    for batch in batches:
-        names = tuple(batch.values[0])
-        prepared(batch.statement, connection.dialect, names).execute(connection, batch.values)
 
 
 def _batch_for(batches: list[_Batch], write: Write) -> _Batch:
