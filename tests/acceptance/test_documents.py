@@ -95,6 +95,23 @@ def test_auto_killed_at_half_writes_every_file_once(cli: Cli, server: OpenAIServ
     assert 0 <= server.count() - 41 <= told["usage"]["unknown_calls"] <= 4
 
 
+def test_a_file_named_as_macos_does_is_worked_on_under_its_own_name(
+    cli: Cli, server: OpenAIServer, model: Model
+) -> None:
+    on_disk = "cafe\u0301/re\u0301sume\u0301.md"
+    (cli.cwd / on_disk).parent.mkdir()
+    (cli.cwd / on_disk).write_text("old text\n")
+    before = os.listdir(cli.cwd)
+    done = cli("run", "auto", "Change it.", "--file", on_disk, "--json")
+    assert done.code == 0, done.err
+    assert os.listdir(cli.cwd) == before
+    assert os.listdir((cli.cwd / on_disk).parent) == ["re\u0301sume\u0301.md"]
+    assert (cli.cwd / on_disk).read_text() == "changed caf\u00e9/r\u00e9sum\u00e9.md\n"
+    assert cli("undo", "last").code == 0
+    assert (cli.cwd / on_disk).read_text() == "old text\n"
+    assert os.listdir((cli.cwd / on_disk).parent) == ["re\u0301sume\u0301.md"]
+
+
 def test_forty_pages_killed_at_page_17_come_once_and_in_order(
     cli: Cli, server: OpenAIServer, model: Model
 ) -> None:

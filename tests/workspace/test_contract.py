@@ -50,6 +50,43 @@ async def test_a_name_in_decomposed_form_means_the_composed_one(place: Place) ->
     assert (await place.workspace.read("cafe\u0301.txt")).path == "caf\u00e9.txt"  # type: ignore[union-attr]
 
 
+NFD, NFC = "cafe\u0301", "caf\u00e9"
+
+
+async def test_a_file_that_was_named_in_decomposed_form_is_found_and_stays_named_so(place: Place) -> None:
+    place.put(f"{NFD}/{NFD}.txt", b"x")
+    place.put(f"{NFD}/other", b"y")
+    wanted = f"{NFC}/{NFC}.txt"
+    assert list(await place.workspace.list()) == [wanted, f"{NFC}/other"]
+    assert list(await place.workspace.list(limit=1)) == [wanted]
+    for name in (f"{NFD}/{NFD}.txt", wanted):
+        version = await place.workspace.read(name)
+        assert version is not None and (version.path, version.data) == (wanted, b"x")
+    done = await place.workspace.apply([Change(wanted, b"x", b"z"), Change(f"{NFC}/new", None, b"n")])
+    assert done.written == (wanted, f"{NFC}/new")
+    assert place.everything() == {f"{NFD}/{NFD}.txt": b"z", f"{NFD}/other": b"y", f"{NFD}/new": b"n"}
+    await place.workspace.apply([Change(wanted, b"z", None)])
+    assert place.everything() == {f"{NFD}/other": b"y", f"{NFD}/new": b"n"}
+
+
+async def test_two_files_that_only_composition_tells_apart_are_ambiguous(place: Place) -> None:
+    place.put(f"{NFD}.txt", b"1")
+    place.put(f"{NFC}.txt", b"2")
+    place.put("plain.txt", b"3")
+    assert list(await place.workspace.list()) == ["plain.txt"]
+    with pytest.raises(UnsafePath, match="2 names that look like"):
+        await place.workspace.read(f"{NFC}.txt")
+    with pytest.raises(UnsafePath, match="2 names that look like"):
+        await place.workspace.apply([Change("plain.txt", b"3", b"4"), Change(f"{NFC}.txt", b"2", b"5")])
+    assert place.everything() == {f"{NFD}.txt": b"1", f"{NFC}.txt": b"2", "plain.txt": b"3"}
+
+
+async def test_a_copy_has_the_composed_names(place: Place, tmp_path: Path) -> None:
+    place.put(f"{NFD}/{NFD}.py", b"1")
+    await place.workspace.materialise(tmp_path / "copy")
+    assert (tmp_path / "copy" / NFC / f"{NFC}.py").read_bytes() == b"1"
+
+
 async def test_a_missing_file_is_none(place: Place) -> None:
     place.put("file", b"x")
     assert await place.workspace.read("no") is None
@@ -233,7 +270,9 @@ async def test_list_stops_at_its_limit_with_the_first_ones(place: Place) -> None
 async def test_everything_listed_can_be_read(place: Place) -> None:
     for name in ["ok", "bad:name", "cafe\u0301", "-x", "sub/nul"]:
         place.put(name, b"x")
-    assert list(await place.workspace.list()) == ["ok"]
+    assert list(await place.workspace.list()) == ["caf\u00e9", "ok"]
+    for name in await place.workspace.list():
+        assert await place.workspace.read(name)
 
 
 async def test_materialise_copies_files_and_nothing_else(place: Place, tmp_path: Path) -> None:

@@ -40,12 +40,12 @@ def is_ignored(path: str) -> bool:
     return any(folder in IGNORED_FOLDERS for folder in folders) or TEMPORARY.fullmatch(name) is not None
 
 
-def is_listable(path: str) -> bool:
-    """True when the path is one that ``read`` accepts exactly as it is spelled."""
+def listed_name(path: str) -> str | None:
+    """The name under which ``read`` gives a file that is spelled like this; None when it does not."""
     try:
-        return check_path(path) == path
+        return check_path(path)
     except UnsafePath:
-        return False
+        return None
 
 
 def folder_of(path: str) -> str:

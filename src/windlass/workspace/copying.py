@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import unicodedata
 from pathlib import Path
 
 from windlass.errors import WorkspaceError
@@ -71,9 +72,13 @@ def _copy_folder(source: int, target: Path, allowance: Allowance, depth: int) ->
             for entry in entries
             if entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)
         ]
+    names = {name for name, _ in listed}
     for name, is_folder in listed:
         if name in IGNORED_FOLDERS or TEMPORARY.fullmatch(name):
             continue
+        # Under its composed name, the one it is called by here and by which Python imports it.
+        composed = unicodedata.normalize("NFC", name)
+        copy = target / (name if composed in names else composed)
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         try:
             fd = os.open(name, flags | (os.O_DIRECTORY if is_folder else 0), dir_fd=source)
@@ -81,10 +86,10 @@ def _copy_folder(source: int, target: Path, allowance: Allowance, depth: int) ->
             continue  # gone, swapped for a link, or not ours to read
         try:
             if not is_folder:
-                _copy_file(fd, target / name, allowance)
+                _copy_file(fd, copy, allowance)
             elif depth < MAX_COPIED_DEPTH:
-                (target / name).mkdir()
-                _copy_folder(fd, target / name, allowance, depth + 1)
+                copy.mkdir()
+                _copy_folder(fd, copy, allowance, depth + 1)
         finally:
             os.close(fd)
 

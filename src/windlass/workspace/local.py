@@ -17,7 +17,7 @@ from windlass.workspace.changes import checked
 from windlass.workspace.copying import Allowance, copy_tree
 from windlass.workspace.handles import ResolverName, Tree, explained
 from windlass.workspace.names import check_path
-from windlass.workspace.plain_files import look, regular_files
+from windlass.workspace.plain_files import look, on_disk, regular_files
 from windlass.workspace.shielded import to_the_end
 from windlass.workspace.writing import Line, Wish
 
@@ -104,7 +104,7 @@ class LocalWorkspace:
 
     def _read(self, path: str) -> FileVersion | None:
         with self._tree() as tree, explained(path):
-            found = look(tree, path)
+            found = look(tree, on_disk(tree, path))
         if found is None:
             return None
         sha256 = hashlib.sha256(found.data).hexdigest()

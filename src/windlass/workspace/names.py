@@ -3,13 +3,15 @@
 A name comes from a model, an archive or a person, and later reaches shells, editors, other file
 systems and other people's screens. So the rule is the same on every system and refuses rather than
 repairs: a repaired name is a name nobody asked for. The one repair is Unicode composition (NFC),
-which changes no character that a reader sees.
+which changes no character that a reader sees. A file that another program named in decomposed form, as
+macOS does, is found under its composed name; see :func:`spelling_among`.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 
 from windlass.errors import UnsafePath
 
@@ -78,6 +80,26 @@ def collision_key(name: str) -> str:
     Equal for names that differ only in case, composition or compatibility forms (``ﬁ`` and ``fi``).
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def has_other_spelling(name: str) -> bool:
+    """Whether a composed name has another form that looks the same."""
+    return not name.isascii() and unicodedata.normalize("NFD", name) != name
+
+
+def spelling_among(path: str, component: str, present: Collection[str]) -> str:
+    """How a composed component of ``path`` is spelled in the folder that holds ``present``; as it is when it is not there.
+
+    Raises UnsafePath when two names there differ only in composition: nobody could say which is meant.
+    """
+    spellings = [
+        name for name in present if name == component or unicodedata.normalize("NFC", name) == component
+    ]
+    if len(spellings) > 1:
+        raise UnsafePath(
+            path, f"its folder holds {len(spellings)} names that look like {component!r}; rename one"
+        )
+    return spellings[0] if spellings else component
 
 
 def _refuse_characters(name: str, text: str) -> None:

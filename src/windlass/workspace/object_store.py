@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
@@ -25,14 +25,14 @@ from windlass.workspace.changes import (
     conflict,
     folder_of,
     is_ignored,
-    is_listable,
+    listed_name,
     name_of,
     parents,
     refuse_twin,
     sort_out,
 )
 from windlass.workspace.copying import MAX_COPIED_FILES, Allowance, prepare_target
-from windlass.workspace.names import check_path
+from windlass.workspace.names import check_path, has_other_spelling, spelling_among
 from windlass.workspace.s3_client import chosen_options, connect, explained
 from windlass.workspace.shielded import to_the_end
 
@@ -93,30 +93,41 @@ class ObjectStoreWorkspace:
     async def read(self, path: str) -> FileVersion | None:
         """The object's exact content, or None. WorkspaceError when it is over MAX_FILE_BYTES or a folder."""
         path = check_path(path)
-        found = await self._get(path)
+        key = await self._key(path)
+        found = await self._get(key)
         if found is None:
-            await self._refuse_folder(path)
+            await self._refuse_folder(key)
             return None
         return FileVersion(path, found.data, hashlib.sha256(found.data).hexdigest(), found.token)
 
     async def list(self, *, limit: int = 5000) -> Sequence[str]:
         """The first ``limit`` paths that :meth:`read` can give, sorted."""
-        paths: list[str] = []
+        return [path for path, _ in await self._listed(limit)]
+
+    async def _listed(self, limit: int) -> Sequence[tuple[str, str]]:
+        """Each path with its key."""
+        keys: dict[str, list[str]] = {}
+        in_order = 0
         empty: list[str] = []
         with self._explained(self.location):
             async for chunk in self._store.list(chunk_size=1000):
                 for meta in chunk:
-                    if is_listable(meta["path"]) and not is_ignored(meta["path"]):
-                        paths.append(meta["path"])
+                    key = meta["path"]
+                    path = None if is_ignored(key) else listed_name(key)
+                    if path is not None:
+                        keys.setdefault(path, []).append(key)
+                        in_order += path == key
                         if meta["size"] == 0:
-                            empty.append(meta["path"])
-                if len(paths) >= limit + len(empty):
+                            empty.append(key)
+                # Keys come in the order of their text; a path may come after that of a key in another form.
+                if in_order >= limit + len(empty):
                     break
         # "folder/" markers, which some tools leave, are listed like an empty object named "folder".
         markers = {
             path for path, meta in zip(empty, await self._each(self._head, empty), strict=True) if not meta
         }
-        return sorted(path for path in paths if path not in markers)[:limit]
+        found = sorted((path, spelled[0]) for path, spelled in keys.items() if len(spelled) == 1)
+        return [(path, key) for path, key in found if key not in markers][:limit]
 
     async def apply(self, changes: Sequence[Change], *, force: bool = False) -> Applied:
         """Make all changes or none, within the limits named above; modes are not kept here."""
@@ -130,10 +141,12 @@ class ObjectStoreWorkspace:
         await asyncio.to_thread(prepare_target, target)
         allowance = Allowance(self.location)
 
+        listed = dict(await self._listed(MAX_COPIED_FILES + 1))
+
         async def copy(path: str) -> None:
             allowance.add_file()
             with self._explained(path):
-                found = await self._open(path)
+                found = await self._open(listed[path])
                 if found is None:
                     return  # deleted since it was listed
                 with await asyncio.to_thread(_new_file, target / path) as file:
@@ -141,11 +154,14 @@ class ObjectStoreWorkspace:
                         allowance.add_bytes(len(chunk))
                         await asyncio.to_thread(file.write, chunk)
 
-        await self._each(copy, await self.list(limit=MAX_COPIED_FILES + 1))
+        await self._each(copy, list(listed))
 
     # ------------------------------------------------------------------ the transaction
 
-    async def _apply(self, plan: Sequence[Change], force: bool) -> Applied:
+    async def _apply(self, wanted: Sequence[Change], force: bool) -> Applied:
+        keys = await self._each(self._key, [change.path for change in wanted])
+        names = {key: change.path for key, change in zip(keys, wanted, strict=True)}
+        plan = [replace(change, path=key) for key, change in zip(keys, wanted, strict=True)]
         found = dict(
             zip(
                 [change.path for change in plan],
@@ -176,7 +192,8 @@ class ObjectStoreWorkspace:
                 ) from error
             raise
         return Applied(
-            written=tuple(change.path for change in todo), already=tuple(change.path for change in already)
+            written=tuple(names[change.path] for change in todo),
+            already=tuple(names[change.path] for change in already),
         )
 
     async def _make(self, change: Change, old: _Object | None) -> None:
@@ -224,6 +241,19 @@ class ObjectStoreWorkspace:
         return True
 
     # ------------------------------------------------------------------ checks
+
+    async def _key(self, path: str) -> str:
+        """A checked path as its parts are spelled in the bucket, as far as they are there; see ``plain_files.on_disk``."""
+        if not has_other_spelling(path):
+            return path
+        found = ""
+        for spot in (*parents(path), path):
+            component = name_of(spot)
+            if has_other_spelling(component):
+                files, folders = await self._siblings(found)
+                component = spelling_among(path, component, files | folders)
+            found = f"{found}/{component}" if found else component
+        return found
 
     async def _refuse_folder(self, path: str) -> None:
         with self._explained(path):

@@ -13,13 +13,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from windlass.errors import WorkspaceError
 from windlass.workspace.base import Applied, Change
 from windlass.workspace.changes import TEMPORARY, folder_of, name_of, parents, refuse_twin, sort_out
 from windlass.workspace.handles import LOCK_POLL_SECONDS, Tree, explained
-from windlass.workspace.plain_files import Found, look
+from windlass.workspace.plain_files import Found, look, on_disk
 from windlass.workspace.transaction import NOTHING_WRITTEN, put_in_place
 
 #: Callers served under one lock at most.
@@ -117,14 +117,16 @@ def fulfil(tree: Tree, wishes: Sequence[Wish]) -> None:
 def _place(
     tree: Tree, siblings: _Siblings, wish: Wish, take_back: contextlib.ExitStack
 ) -> tuple[Applied, Set[str]]:
-    for change in wish.plan:
+    names = {on_disk(tree, change.path): change.path for change in wish.plan}
+    plan = [replace(change, path=spelled) for spelled, change in zip(names, wish.plan, strict=True)]
+    for change in plan:
         siblings.sweep(folder_of(change.path))
     found: dict[str, Found | None] = {}
-    for change in wish.plan:
+    for change in plan:
         with explained(change.path, NOTHING_WRITTEN):
             found[change.path] = look(tree, change.path)
     present = {path: None if one is None else one.data for path, one in found.items()}
-    todo, already = sort_out(wish.plan, present, force=wish.force)
+    todo, already = sort_out(plan, present, force=wish.force)
     for change in todo:
         siblings.refuse_twins(change.path)
     try:
@@ -132,8 +134,8 @@ def _place(
     finally:
         if any(found[change.path] is None or change.after is None for change in todo):
             siblings.forget()
-    written = tuple(change.path for change in todo)
-    return Applied(written=written, already=tuple(change.path for change in already)), touched
+    written = tuple(names[change.path] for change in todo)
+    return Applied(written=written, already=tuple(names[change.path] for change in already)), touched
 
 
 def _flush_folders(tree: Tree, folders: Set[str]) -> dict[str, WorkspaceError]:
