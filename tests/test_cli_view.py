@@ -6,10 +6,10 @@ import io
 from typing import Any
 
 import pytest
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 
 from windlass.cli.outcome import outcome_lines
-from windlass.cli.view import LineView, Row, RunView, TreeView, make_view, tree_order
+from windlass.cli.view import LineView, RunView, TreeView, make_view
 from windlass.events import Event
 
 OUTLINE = (("a_step", "First"), ("b_step", "Second"))
@@ -40,7 +40,7 @@ def plan(*steps: tuple[str, str]) -> Event:
 
 
 def drawn(view: TreeView) -> list[str]:
-    file = console(view.console.width)
+    file = console(view.console.width, height=1000)
     file.print(view.render())
     assert isinstance(file.file, io.StringIO)
     return [line.rstrip() for line in file.file.getvalue().splitlines()]
@@ -92,6 +92,80 @@ def test_notices_stay_few() -> None:
     assert [line for line in drawn(view) if "note" in line] == [f"  ! note {n}" for n in range(5, 9)]
 
 
+def forty(height: int, width: int = 80, running: int = 4) -> TreeView:
+    """A run over 40 files: the second failed, the last of those begun are running."""
+    view = TreeView("Change it.", (), console=console(width, height=height))
+    view.on_event(plan(*((f"f[{n}]", f"Process {n}") for n in range(40))))
+    for n in range(32):
+        view.on_event(update(f"f[{n}]", status="in-progress"))
+        if n == 1:
+            view.on_event(update("f[1]", status="error", error="It broke, " + "and how, " * 20))
+        elif n < 32 - running:
+            view.on_event(update(f"f[{n}]", status="finished"))
+    return view
+
+
+def test_a_tree_higher_than_the_screen_shows_what_runs_and_what_failed() -> None:
+    view = forty(24)
+    view.on_event(update("f[31]", status="streaming"))
+    view.on_event(Event("text", "run1", {"path": "f[31]", "delta": "line\n" * 9}))
+    lines = drawn(view)
+    assert len(lines) < 24
+    assert "  ✓ 27 finished" in lines
+    assert [line.split()[2] for line in lines if "Process" in line and "✓" not in line][:5] == [
+        "1", "28", "29", "30", "31",
+    ]  # fmt: skip
+    assert next(line for line in lines if "✗" in line).endswith("…")
+    assert sum("│ line" in line for line in lines) == 6
+    assert lines[-1].endswith("0 tokens · $0")
+
+
+def test_streamed_text_takes_no_room_from_the_steps_that_run() -> None:
+    view = forty(24, running=16)
+    view.on_event(update("f[31]", status="streaming"))
+    view.on_event(Event("text", "run1", {"path": "f[31]", "delta": "line\n" * 9}))
+    lines = drawn(view)
+    assert len(lines) < 24
+    assert sum("Process" in line for line in lines) == 17
+    assert "  ✓ 15 finished" in lines and "  · 8 waiting" in lines
+    assert sum("│ line" in line for line in lines) == 1
+
+
+def test_the_latest_failure_is_seen_on_the_smallest_screen() -> None:
+    view = TreeView("Change it.", (), console=console(80, height=7))
+    view.on_event(plan(*((f"f[{n}]", f"Process {n}") for n in range(9))))
+    for number in (5, 4, 3, 0, 1, 7, 2):
+        view.on_event(update(f"f[{number}]", status="in-progress"))
+        view.on_event(update(f"f[{number}]", status="error", error="It broke."))
+    lines = drawn(view)
+    assert [line.split()[2] for line in lines if "Process" in line] == ["1", "2", "7"]
+    assert "  … ✗ 4 failed  · 2 waiting" in lines
+
+
+def test_the_tree_follows_the_size_of_the_screen() -> None:
+    view = forty(24)
+    view.console.size = ConsoleDimensions(100, 60)
+    lines = drawn(view)
+    assert sum("Process" in line for line in lines) == 40 and not any("27 finished" in line for line in lines)
+    # There is room for the whole sentence.
+    assert " ".join(lines).count("and how") >= 18 and not any("…" in line for line in lines)
+    view.console.size = ConsoleDimensions(80, 10)
+    lines = drawn(view)
+    assert len(lines) < 10 and any("✗ Process 1 " in line for line in lines)
+    assert "  ✓ 27 finished" in lines and "  · 8 waiting" in lines
+
+
+def test_what_does_not_fit_in_any_way_is_counted() -> None:
+    view = forty(12, running=16)
+    for number in range(4):
+        view.on_event(Event("notice", "run1", {"text": "A long sentence. " * 12 + str(number)}))
+    lines = drawn(view)
+    assert len(lines) < 12
+    assert any("✗ Process 1 " in line for line in lines)
+    assert "  … › 12 running  ✓ 15 finished  · 8 waiting" in lines, lines
+    assert "sentence. 3" in "".join(lines)
+
+
 def test_lines_tell_the_same_in_order() -> None:
     view = LineView("Make\nit", OUTLINE, console=console())
     view.start()
@@ -113,12 +187,6 @@ def test_lines_tell_the_same_in_order() -> None:
     assert lines[4].startswith("✓ First [a_step] finished 0.0s 1 call 120 tokens $0.50")
     assert lines[5] == "✗ Second [b_step] error 0.0s: It broke."
     assert "\x1b" not in shown(view)
-
-
-def test_sub_steps_come_after_what_they_belong_to() -> None:
-    paths = ["a", "b", "a[2]", "a[10]", "b.c", "a[2].x", "ab", "a.z"]
-    ordered = [row.path for row in tree_order([Row(path, path) for path in paths])]
-    assert ordered == ["a", "a[2]", "a[2].x", "a[10]", "a.z", "b", "b.c", "ab"]
 
 
 RESULT: dict[str, Any] = {

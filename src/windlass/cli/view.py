@@ -18,6 +18,7 @@ from rich.text import Text
 from windlass.budget import usd
 from windlass.cli.outcome import counts_told, outcome_lines, tests_told
 from windlass.cli.root import safe
+from windlass.cli.rows import Fold, Row, fitting, tree_order, up
 
 if TYPE_CHECKING:
     from windlass.events import Event
@@ -37,22 +38,8 @@ _ICONS = {
 }
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _TAIL_LINES = 6
-
-
-@dataclass
-class Row:
-    """One step on the screen."""
-
-    path: str
-    name: str
-    status: str = "pending"
-    began: float | None = None
-    seconds: float = 0.0
-    tokens: int = 0
-    cost: Decimal | None = Decimal(0)
-    calls: int = 0
-    note: str = ""
-    text: str = ""
+#: What must be seen where not everything fits.
+_LOUD = ("in-progress", "streaming", "error", "waiting")
 
 
 @dataclass
@@ -126,16 +113,17 @@ class RunView:
             if row.began is not None:
                 row.seconds += now - row.began
                 row.began = None
+            row.ended = now
             row.note = payload.get("error") or payload.get("reason") or row.note
             row.text = ""
 
     def _up(self, path: str) -> list[str]:
         """A step's path and those of the steps it is part of, as far as they are shown."""
-        return [p for p in self.rows if path == p or path.startswith((f"{p}.", f"{p}["))]
+        return up(path, self.rows)
 
     def totals(self) -> tuple[int, Decimal | None]:
         """Tokens and cost over everything."""
-        top = [r for r in self.rows.values() if len(self._up(r.path)) == 1]
+        top = [r for r in list(self.rows.values()) if len(self._up(r.path)) == 1]
         cost: Decimal | None = Decimal(0)
         for row in top:
             cost = None if cost is None or row.cost is None else cost + row.cost
@@ -187,6 +175,7 @@ class TreeView(RunView):
         self.interactive = sys.stdin.isatty()
         self.watched = True
         self.notes: list[str] = []
+        self._order: list[Row] = []
         self._leave: asyncio.Event | None = None
         self.live = Live(
             get_renderable=self.render, console=self.console, refresh_per_second=12, transient=False
@@ -233,29 +222,63 @@ class TreeView(RunView):
         return True
 
     def render(self) -> RenderableType:
-        """The whole picture as it is now."""
-        lines: list[RenderableType] = [Text(_short(safe(self.title), 100), style="bold")]
+        """The whole picture as it is now, no higher than the screen."""
         now = time.monotonic()
-        tail: Row | None = None
-        for row in tree_order(list(self.rows.values())):
-            lines.append(self._row(row, now))
-            if row.text and row.status == "streaming":
-                tail = row
-        if tail is not None:
-            shown = safe(tail.text).rstrip().splitlines()[-_TAIL_LINES:]
-            width = max(20, self.console.width - 6)
-            lines += [Text("    │ " + _short(line, width), style="dim") for line in shown]
-        lines += [Text("  ! " + safe(note), style="yellow") for note in self.notes[-4:]]
         tokens, cost = self.totals()
-        took = _clock(now - self.started)
-        lines.append(
-            Text(
-                f"{took} · {tokens:,} tokens · {usd(cost)}"
-                + (f" · run {self.run_id}" if self.run_id else ""),
-                style="dim",
-            )
-        )
-        return Group(*lines)
+        foot = f"{_clock(now - self.started)} · {tokens:,} tokens · {usd(cost)}"
+        frame = [
+            Text(_short(safe(self.title), 100), style="bold"),
+            Text(foot + (f" · run {self.run_id}" if self.run_id else ""), style="dim"),
+        ]
+        notes = [Text("  ! " + safe(note), style="yellow") for note in self.notes[-4:]]
+        # One line stays free for what the person types.
+        room = self.console.height - 1 - self._height(frame)
+        while len(notes) > 1 and self._height(notes) > room // 3:
+            del notes[0]
+        room = max(3, room - self._height(notes))
+        rows = self._ordered()
+        loud = sum(row.status in _LOUD for row in rows)
+        # Text as it streams has what is left beside the steps that must be seen, and the lines they are folded into.
+        tail = self._tail(rows, min(_TAIL_LINES, room - loud - 3))
+        room -= len(tail)
+        lines = [self._row(row, now) for row in rows] if len(rows) <= room else []
+        if not lines or self._height(lines) > room:
+            lines = [
+                self._fold(row) if isinstance(row, Fold) else self._row(row, now)
+                for row in fitting(rows, room)
+            ]
+            for line in lines:
+                line.no_wrap, line.overflow = True, "ellipsis"
+        return Group(frame[0], *lines, *tail, *notes, frame[1])
+
+    def _ordered(self) -> list[Row]:
+        if len(self._order) != len(self.rows):
+            self._order = tree_order(list(self.rows.values()))
+        return self._order
+
+    def _height(self, lines: Sequence[Text]) -> int:
+        """Lines of the screen that these take."""
+        width = self.console.width
+        return sum(1 if line.cell_len <= width else len(line.wrap(self.console, width)) for line in lines)
+
+    def _tail(self, rows: Sequence[Row], height: int) -> list[Text]:
+        """The last lines of the text that the last of the steps is saying."""
+        told = [row for row in rows if row.text and row.status == "streaming"]
+        if not told or height < 1:
+            return []
+        width = max(20, self.console.width - 6)
+        lines = safe(told[-1].text).rstrip().splitlines()[-height:]
+        return [
+            Text("    │ " + _short(line, width), style="dim", no_wrap=True, overflow="crop") for line in lines
+        ]
+
+    def _fold(self, fold: Fold) -> Text:
+        text = Text("  " * fold.depth + ("… " if fold.rest else ""))
+        for number, (status, told) in enumerate(fold.told()):
+            icon, style = _ICONS[status]
+            text.append(f"{'  ' if number else ''}{icon} ", style=style)
+            text.append(told, style="red" if status == "error" else "dim")
+        return text
 
     def _row(self, row: Row, now: float) -> Text:
         icon, style = _ICONS[row.status]
@@ -287,23 +310,6 @@ def make_view(as_json: bool, quiet: bool, title: str, outline: Outline) -> RunVi
     if console.is_terminal and os.environ.get("TERM", "") not in ("dumb", ""):
         return TreeView(title, outline, console=console)
     return LineView(title, outline, console=console)
-
-
-def tree_order(rows: list[Row]) -> list[Row]:
-    """Sub-steps and occurrences directly after what they belong to."""
-    ordered: list[Row] = []
-    for row in rows:
-        at = len(ordered)
-        for index in range(len(ordered) - 1, -1, -1):
-            above = ordered[index].path
-            if row.path.startswith((f"{above}.", f"{above}[")):
-                at = index + 1
-                # After its earlier siblings and all that belongs to them.
-                while at < len(ordered) and ordered[at].path.startswith((f"{above}.", f"{above}[")):
-                    at += 1
-                break
-        ordered.insert(at, row)
-    return ordered
 
 
 def _figures(row: Row) -> str:
