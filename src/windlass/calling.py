@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -18,6 +20,8 @@ from windlass.llm.policy import Asker
 
 #: A running stream's text is saved this often (seconds).
 SAVE_PARTIAL_EVERY = 1.0
+#: How long a reply in hand waits for a database that is locked or away (seconds), beyond what each try waits.
+KEEP_TRYING_SECONDS = 300.0
 
 
 @dataclass
@@ -65,6 +69,15 @@ async def _cancelled(task: asyncio.Task[Any]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def _ended(task: asyncio.Task[Any]) -> None:
+    """Return once the task has ended, whoever asks to stop."""
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # its error was raised where it was waited for, or is told by the claim that stays
+
+
 @dataclass
 class _Attempts:
     """Journals and pays for the attempts of one call; see :class:`windlass.llm.policy.Attempts`."""
@@ -80,6 +93,10 @@ class _Attempts:
     saving: asyncio.Task[None] | None = None
     #: Set while there is text that is not kept yet, or may not be.
     save_later: asyncio.TimerHandle | None = None
+    #: The end of an attempt on its way into the journal; it gets there whoever waits for it.
+    ending: asyncio.Task[None] | None = None
+    #: Nobody waits any more: a database that is away gets no second chance.
+    hurried: bool = False
 
     async def started(self, model: BaseLLMIntegration, number: int) -> None:
         effects, call = self.effects, self.call
@@ -87,8 +104,8 @@ class _Attempts:
         self.reservation = await effects.budget.reserve(model, call.messages)
         self.under_way = True
         resolved = call.prompt.resolved
-        try:
-            self.entry = await effects.journal.claim(
+        claiming = asyncio.ensure_future(
+            effects.journal.claim(
                 call.path,
                 "model",
                 call.digest,
@@ -102,31 +119,48 @@ class _Attempts:
                 rendered_sha256=sha256_hex(call.prompt.text),
                 provenance=resolved.source,
             )
+        )
+        try:
+            self.entry = await asyncio.shield(claiming)
             effects.kept(resolved.content)
         except BaseException:
             # Also when cancelled: the request was never sent, so nothing of it may count.
-            await effects.budget.settle(self.reservation, None, paid=False)
+            self.ending = asyncio.ensure_future(self._never_sent(claiming, self.reservation))
+            await asyncio.shield(self.ending)
             raise
         self.text.clear()
         self.saved_at = time.monotonic()
 
-    async def succeeded(self, model: BaseLLMIntegration, number: int, reply: Reply) -> None:
-        # Shielded: from here on the reply is paid for, and nothing may come between it and the journal.
-        await asyncio.shield(asyncio.ensure_future(self._keep(model, reply)))
+    async def _never_sent(self, claiming: asyncio.Future[Entry], reservation: Reservation) -> None:
+        try:
+            await self.effects.journal.fail(
+                await claiming, "stopped before it was sent", cost_usd=Decimal(0), reserved_usd=None
+            )
+        except (StoreError, LeaseLost):
+            pass  # no claim was kept; or it is, and whoever opens the run next marks it unknown
+        finally:
+            await self.effects.budget.settle(reservation, None, paid=False)
 
-    async def _keep(self, model: BaseLLMIntegration, reply: Reply) -> None:
-        entry, reservation = self._current()
+    async def succeeded(self, model: BaseLLMIntegration, number: int, reply: Reply) -> None:
+        # From here on the reply is paid for, and nothing may come between it and the journal.
+        self.ending = asyncio.ensure_future(self._keep(model, reply, *self._ended()))
+        await asyncio.shield(self.ending)
+
+    async def _keep(
+        self, model: BaseLLMIntegration, reply: Reply, entry: Entry, reservation: Reservation
+    ) -> None:
         await self._stop_saving()
-        self.entry = None
-        kept = await self.effects.journal.finish(
-            entry,
-            reply.to_dict(),
-            partial=None,
-            model=reply.model,
-            input_tokens=reply.usage.input_tokens,
-            output_tokens=reply.usage.output_tokens,
-            cached_tokens=reply.usage.cached_tokens,
-            cost_usd=reply.cost_usd,
+        kept = await self._persistently(
+            lambda: self.effects.journal.finish(
+                entry,
+                reply.to_dict(),
+                partial=None,
+                model=reply.model,
+                input_tokens=reply.usage.input_tokens,
+                output_tokens=reply.usage.output_tokens,
+                cached_tokens=reply.usage.cached_tokens,
+                cost_usd=reply.cost_usd,
+            )
         )
         await self.effects.budget.settle(reservation, reply.cost_usd)
         self.effects.log.emit(
@@ -146,12 +180,38 @@ class _Attempts:
             },
         )
 
+    async def _persistently(self, work: Callable[[], Awaitable[Entry]]) -> Entry:
+        """Its result, tried again while the database is locked or away: what it keeps was paid for."""
+        deadline = time.monotonic() + KEEP_TRYING_SECONDS
+        while True:
+            try:
+                return await work()
+            except StoreError as error:
+                if not error.may_pass or self.hurried or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(1)
+
     async def failed(
         self, model: BaseLLMIntegration, number: int, error: ModelError, retry_in: float | None
     ) -> None:
-        entry, reservation = self._current()
+        entry, reservation = self._ended()
+        self.ending = asyncio.ensure_future(self._fail(model, error, entry, reservation))
+        await asyncio.shield(self.ending)
+        self.under_way = False
+        if retry_in is not None:
+            self.effects.log.notice(
+                f"{error} Trying again in {retry_in:.0f} s." if retry_in >= 1 else f"{error} Trying again.",
+                path=self.call.step_path,
+                attempt=entry.attempt,
+                failure=type(error).__name__,
+                retry_in=round(retry_in, 3),
+            )
+            self.effects.check_stop()
+
+    async def _fail(
+        self, model: BaseLLMIntegration, error: ModelError, entry: Entry, reservation: Reservation
+    ) -> None:
         await self._stop_saving()
-        self.entry = None
         paid = getattr(error, "maybe_paid", True)
         usage = getattr(error, "usage", None)
         cost = Decimal(0) if not paid else None if usage is None else model.price.cost(usage)
@@ -165,16 +225,6 @@ class _Attempts:
             output_tokens=None if usage is None else usage.output_tokens,
         )
         await self.effects.budget.settle(reservation, cost, paid=paid)
-        self.under_way = False
-        if retry_in is not None:
-            self.effects.log.notice(
-                f"{error} Trying again in {retry_in:.0f} s." if retry_in >= 1 else f"{error} Trying again.",
-                path=self.call.step_path,
-                attempt=entry.attempt,
-                failure=type(error).__name__,
-                retry_in=round(retry_in, 3),
-            )
-            self.effects.check_stop()
 
     def restarted(self) -> None:
         self.effects.log.text_reset(self.call.step_path)
@@ -217,12 +267,14 @@ class _Attempts:
             self.saving = None
 
     async def cut_off(self) -> None:
-        """The call was aborted: keep what had come; nobody knows what it cost."""
+        """The call was aborted: keep what had come; nobody knows what it cost. An end that was reached is kept as it is."""
+        self.hurried = True
+        if self.ending is not None:
+            await _ended(self.ending)
         if self.entry is None:
             return
-        entry, reservation = self._current()
+        entry, reservation = self._ended()
         await self._stop_saving()
-        self.entry = None
         try:
             await self.effects.journal.fail(
                 entry,
@@ -235,7 +287,9 @@ class _Attempts:
             return
         await self.effects.budget.settle(reservation, None)
 
-    def _current(self) -> tuple[Entry, Reservation]:
-        assert self.entry is not None
+    def _ended(self) -> tuple[Entry, Reservation]:
+        """The attempt under way, which is from now on under way no more."""
+        entry, self.entry = self.entry, None
+        assert entry is not None
         assert self.reservation is not None
-        return self.entry, self.reservation
+        return entry, self.reservation

@@ -207,11 +207,15 @@ class SandboxError(WindlassError):
 
 
 class StoreError(WindlassError):
-    """The database cannot be used."""
+    """The database cannot be used. ``may_pass``: perhaps it can in a while, for it is locked or its server is away."""
+
+    may_pass = False
 
 
 class StoreBusy(StoreError):
     """The database stayed locked by another process for too long."""
+
+    may_pass = True
 
 
 class StoreTooNew(StoreError):

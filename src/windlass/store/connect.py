@@ -180,10 +180,10 @@ _SQLITE = {
 }
 
 
-def _explain(url: URL, error: sa_exc.DBAPIError) -> StoreError:
-    said = _first_line(url, error.orig or error)
+def _explain(url: URL, raised: sa_exc.DBAPIError) -> StoreError:
+    said = _first_line(url, raised.orig or raised)
     label = _label(url)
-    if isinstance(error, sa_exc.IntegrityError):
+    if isinstance(raised, sa_exc.IntegrityError):
         return StoreError(f"The database {label} refused the change: {said}.")
     if url.get_backend_name() == "sqlite":
         for sign, meaning in _SQLITE.items():
@@ -194,13 +194,15 @@ def _explain(url: URL, error: sa_exc.DBAPIError) -> StoreError:
                     )
                 return StoreError(f"The database {label} {meaning}.")
     # https://www.postgresql.org/docs/current/errcodes-appendix.html
-    code = getattr(error.orig, "sqlstate", None)
+    code = getattr(raised.orig, "sqlstate", None)
     if code in ("55P03", "40P01", "40001", "53300"):
         return StoreBusy(f"The database {label} is busy ({said}): try again.")
     if code == "25006":
         return StoreError(f"The database {label} is read-only.")
-    if (code is None and isinstance(error, sa_exc.OperationalError)) or error.connection_invalidated:
-        return StoreError(f"The database {label} cannot be reached: {said}.")
+    if (code is None and isinstance(raised, sa_exc.OperationalError)) or raised.connection_invalidated:
+        error = StoreError(f"The database {label} cannot be reached: {said}.")
+        error.may_pass = True
+        return error
     return StoreError(f"The database {label} cannot be used: {said}.")
 
 

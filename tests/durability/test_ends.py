@@ -1,0 +1,174 @@
+"""The end of a call that meets the end of its caller, or a database that is away: what was paid for is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench.faults import settings
+
+from windlass.app import App
+from windlass.events import WorkflowStatus
+from windlass.journal import Entry, EntryState
+from windlass.llm.base import BaseLLMIntegration, CallTags, Message, OnText, Price, Reply, Usage
+from windlass.people import StopSignal
+
+MESSAGE = {"message": "Hello?", "budget": "0.8"}
+
+
+class Lock:
+    """SQLite's write lock, taken by somebody else."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._connection: sqlite3.Connection | None = None
+
+    def take(self) -> None:
+        self._connection = sqlite3.connect(self._file, isolation_level=None)
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def give(self) -> None:
+        assert self._connection is not None
+        self._connection.execute("COMMIT")
+        self._connection.close()
+
+
+class Model(BaseLLMIntegration):
+    """A reply costs $0.03, its worst case more than half of the budget."""
+
+    model_name = "test:model"
+    price = Price("fixed", Decimal(1000), Decimal(1000))
+    max_output_tokens = 400
+
+    def __init__(self, during: Callable[[OnText | None], Any] | None = None) -> None:
+        self.requests = 0
+        self._during = during
+
+    async def request(
+        self, messages: Sequence[Message], *, tags: CallTags | None = None, on_text: OnText | None = None
+    ) -> Reply:
+        self.requests += 1
+        if self._during is not None and self.requests == 1:
+            await self._during(on_text)
+        return Reply("first half, second half", self.model_name, Usage(10, 20), Decimal("0.03"))
+
+
+class Scene:
+    """One run, its model, and somebody who locks the database."""
+
+    def __init__(self, folder: Path, lock_timeout: float) -> None:
+        self.folder = folder
+        self.app = App(settings(folder / "home", "http://127.0.0.1:9/v1", lock_timeout=lock_timeout))
+        self.lock = Lock(folder / "home" / "windlass.db")
+        self.stop = StopSignal()
+
+    async def go(self, model: Model, *, stream: bool = False) -> WorkflowStatus:
+        self.app.integrations = dict.fromkeys(("main", "fast", "judge"), model)
+        if not hasattr(self, "run_id"):
+            (self.folder / "work").mkdir()
+            self.run_id = (
+                await self.app.create_run("chat", "Hello?", str(self.folder / "work"), MESSAGE)
+            ).run_id
+        return (await self.app.execute(self.run_id, stop=self.stop, stream=stream)).status
+
+    async def calls(self) -> list[Entry]:
+        return [entry for entry in await self.app.journal.entries(self.run_id) if entry.kind == "model"]
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Callable[[float], Scene]]:
+    made: list[Scene] = []
+
+    def make(lock_timeout: float) -> Scene:
+        made.append(Scene(tmp_path, lock_timeout))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.app.close()
+
+
+async def test_cut_off_while_a_whole_reply_waits_for_the_save_of_its_beginning(
+    scene: Callable[[float], Scene],
+) -> None:
+    play = scene(30)
+    whole = asyncio.Event()
+
+    async def during(on_text: OnText | None) -> None:
+        assert on_text is not None
+        on_text("first half, ")
+        play.lock.take()
+        await asyncio.sleep(1.2)  # the text so far is saved each second; that save waits for the lock
+        whole.set()
+
+    model = Model(during)
+    going = asyncio.ensure_future(play.go(model, stream=True))
+    await whole.wait()
+    await asyncio.sleep(0.1)
+    play.stop.requested = True
+    going.cancel()
+    await asyncio.sleep(0.1)
+    play.lock.give()
+    await asyncio.gather(going, return_exceptions=True)
+    (call,) = await play.calls()
+    assert call.state is EntryState.DONE
+    assert call.result["text"] == "first half, second half"
+    play.stop = StopSignal()
+    assert await play.go(model) is WorkflowStatus.Success
+    assert model.requests == 1
+
+
+async def test_a_reply_in_hand_outwaits_a_database_that_is_locked(scene: Callable[[float], Scene]) -> None:
+    play = scene(0.2)
+
+    async def during(_: OnText | None) -> None:
+        play.lock.take()
+        asyncio.get_running_loop().call_later(2, play.lock.give)
+
+    model = Model(during)
+    assert await play.go(model) is WorkflowStatus.Success
+    assert model.requests == 1
+    assert [call.state for call in await play.calls()] == [EntryState.DONE]
+
+
+class Asked(Model):
+    """Somebody takes the lock when the price is asked for: just before the attempt is claimed."""
+
+    def __init__(self, lock: Lock, taken: asyncio.Event) -> None:
+        super().__init__()
+        self._lock = lock
+        self._taken = taken
+
+    @property
+    def price(self) -> Price:  # type: ignore[override]
+        if not self._taken.is_set():
+            self._lock.take()
+            self._taken.set()
+        return Model.price
+
+
+async def test_a_call_that_was_stopped_before_it_was_sent_owes_nothing(
+    scene: Callable[[float], Scene],
+) -> None:
+    play, taken = scene(30), asyncio.Event()
+    model = Asked(play.lock, taken)
+    going = asyncio.ensure_future(play.go(model))
+    await taken.wait()
+    await asyncio.sleep(0.2)
+    play.stop.requested = True
+    going.cancel()
+    await asyncio.sleep(0.2)
+    play.lock.give()
+    await asyncio.gather(going, return_exceptions=True)
+    assert model.requests == 0
+    assert [(call.state, call.cost_usd, call.reserved_usd) for call in await play.calls()] == [
+        (EntryState.FAILED, Decimal(0), None)
+    ]
+    play.stop = StopSignal()
+    assert await play.go(model) is WorkflowStatus.Success
+    assert model.requests == 1
