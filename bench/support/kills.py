@@ -316,6 +316,10 @@ class Place:
         """Whether somebody asked the newest run to end."""
         return bool(self._rows("SELECT cancel_requested FROM runs ORDER BY run_id DESC LIMIT 1")[0][0])
 
+    def open_reservations(self) -> int:
+        """How many calls money is set aside for in a shared budget."""
+        return int(self._rows("SELECT count(*) FROM budget_reservations WHERE state = 'open'")[0][0])
+
     def partial(self, step: str) -> str:
         """What is kept of the replies that a step is getting just now."""
         rows = self._rows("SELECT path, partial FROM run_entries WHERE kind = 'model' AND state = 'claimed'")

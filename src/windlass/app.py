@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -115,9 +115,18 @@ class App:
         """The models of a run, by role and by alias. Raises InputError when none is set or one is unknown."""
         return wiring.registry(self.settings, options, self.integrations)
 
-    def budget_for(self, options: Mapping[str, Any], spent: Decimal, *, run_id: str = "") -> Budget:
+    def budget_for(
+        self,
+        options: Mapping[str, Any],
+        spent: Decimal,
+        *,
+        run_id: str = "",
+        say: Callable[[str, str], None] | None = None,
+    ) -> Budget:
         """The caps of a run, its own and those it shares; see :func:`windlass.wiring.budget`."""
-        return wiring.budget(self.settings, options, spent, lambda: self.shared_budgets, run_id=run_id)
+        return wiring.budget(
+            self.settings, options, spent, lambda: self.shared_budgets, run_id=run_id, say=say
+        )
 
     async def workspace(self, record: RunRecord, *, write: bool = True) -> Workspace:
         """The files of a run."""
@@ -290,7 +299,11 @@ class App:
 
     async def cancel(self, run_id: str, *, now: bool = False) -> RunRecord:
         """End a run as Cancelled, or ask the process that works on it to; see :func:`windlass.control.cancel`."""
-        return await control.cancel(self.journal, run_id, now=now)
+        record = await control.cancel(self.journal, run_id, now=now)
+        if record.status is WorkflowStatus.Cancelled:
+            # Nobody settles what it had set aside for calls that were cut off.
+            await self.shared_budgets.release_owner(f"run:{record.run_id}")
+        return record
 
     async def fork(
         self,
@@ -337,7 +350,12 @@ class App:
         models = self.models_for(options)
         workspace = await self.workspace(record)
         level = options.get("sandbox") or self.settings.sandbox
-        budget = self.budget_for(options, spent_so_far(list(journal.all.values())), run_id=record.run_id)
+        budget = self.budget_for(
+            options,
+            spent_so_far(list(journal.all.values())),
+            run_id=record.run_id,
+            say=lambda sentence, scope: log.notice(sentence, budget=scope),
+        )
         if budget.shared:
             # What an earlier owner of this run had set aside and never settled may have been paid.
             await self.shared_budgets.release_owner(f"run:{record.run_id}")

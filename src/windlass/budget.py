@@ -16,6 +16,8 @@ from windlass.llm.base import BaseLLMIntegration, Message, Price
 
 #: Tokens that a provider may add around each message.
 _TOKENS_PER_MESSAGE = 16
+#: Who waits for money looks this often (seconds) whether it was left behind by runs that nobody works on.
+LOOK_SECONDS = 2.0
 
 
 def worst_case(model: BaseLLMIntegration, messages: Sequence[Message]) -> Decimal | None:
@@ -74,6 +76,9 @@ class Scopes(Protocol):
     async def release_owner(self, owner: str) -> int:
         """Count in full what a dead owner had set aside; how many."""
 
+    async def settle_abandoned(self) -> int:
+        """Count in full what runs had set aside that nobody works on any more; how many."""
+
     async def state(self, scope: str) -> ScopeState:
         """What a scope has used."""
 
@@ -83,7 +88,8 @@ class SharedBudget:
     """A :class:`Ledger`: the caps that a run shares with others, named ``caps`` and the day's (UTC), in USD.
 
     Where only other calls under way stand in the way, a reservation waits for them, at most ``patience``
-    seconds: they mostly cost far less than their worst case.
+    seconds: they mostly cost far less than their worst case. What killed runs left set aside is not waited for: it
+    counts in full. ``say`` is told once a budget that the run waits, in a sentence, and for which budget.
     """
 
     scopes: Scopes
@@ -93,16 +99,27 @@ class SharedBudget:
     clock: Callable[[], float] = time.time
     patience: float = 900.0
     pause: float = 0.25
+    say: Callable[[str, str], None] | None = None
+    #: A wait shorter than this (seconds) is not worth a word.
+    quiet: float = 1.0
+    _told: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     async def reserve(self, amount: Decimal) -> str:
         """Set the amount aside in every scope. Raises BudgetExceeded."""
         began = time.monotonic()
+        looked_at: float | None = None
         while True:
             caps = self._caps()
             try:
                 return await self.scopes.reserve(caps, amount, owner=self.owner)
             except BudgetExceeded:
-                if time.monotonic() - began > self.patience or not await self._may_fit(caps, amount):
+                now = time.monotonic()
+                if now - began > self.patience:
+                    raise
+                if looked_at is None or now - looked_at > LOOK_SECONDS:
+                    looked_at = now
+                    await self.scopes.settle_abandoned()
+                if not await self._may_fit(caps, amount, tell=now - began >= self.quiet):
                     raise
             await asyncio.sleep(self.pause * (0.5 + random.random()))
 
@@ -116,11 +133,32 @@ class SharedBudget:
             caps[f"day:{datetime.fromtimestamp(self.clock(), UTC).date().isoformat()}"] = self.per_day
         return caps
 
-    async def _may_fit(self, caps: Mapping[str, Decimal | None], amount: Decimal) -> bool:
+    async def _may_fit(self, caps: Mapping[str, Decimal | None], amount: Decimal, *, tell: bool) -> bool:
+        """Whether it fits once all calls under way have ended, should they cost nothing."""
+        short = []
         for scope, cap in caps.items():
-            if cap is not None and (await self.scopes.state(scope)).spent + amount > cap:
+            if cap is None:
+                continue
+            state = await self.scopes.state(scope)
+            if state.spent + amount > cap:
                 return False
+            if state.spent + state.reserved + amount > cap:
+                short.append((scope, cap, state))
+        for scope, cap, state in short if tell and self.say is not None else ():
+            if scope not in self._told:
+                self._told.add(scope)
+                assert self.say is not None
+                self.say(_waiting(scope, cap, state, amount, self.patience), scope)
         return True
+
+
+def _waiting(scope: str, cap: Decimal, state: ScopeState, amount: Decimal, patience: float) -> str:
+    left = max(Decimal(0), cap - state.spent - state.reserved)
+    return (
+        f"Waiting for money: the next call may cost up to {usd(amount)}, and {usd(left)} of the {usd(cap)} for {scope} is "
+        f"free while calls under way have {usd(state.reserved)} set aside. It goes on once they cost less than that, or "
+        f"gives up after {patience / 60:.0f} minutes; to wait no longer, stop the run, raise that budget and resume."
+    )
 
 
 class Budget:

@@ -38,9 +38,12 @@ def is_dead(owner: str | None) -> bool:
 
 def is_owned(record: RunRecord, now: float | None = None) -> bool:
     """Whether a living process works on the run (as far as can be told)."""
-    if record.owner is None or is_dead(record.owner):
-        return False
-    return (record.lease_until or 0) > (time.time() if now is None else now)
+    return is_held(record.owner, record.lease_until, time.time() if now is None else now)
+
+
+def is_held(owner: str | None, lease_until: float | None, now: float) -> bool:
+    """The same of a lease as it is kept."""
+    return owner is not None and (lease_until or 0) > now and not is_dead(owner)
 
 
 def is_interrupted(record: RunRecord) -> bool:

@@ -51,16 +51,18 @@ def budget(
     scopes: Callable[[], Scopes],
     *,
     run_id: str = "",
+    say: Callable[[str, str], None] | None = None,
 ) -> Budget:
     """The caps of a run: its own (the option, else the setting), and those it shares: the day's, and in ``options`` under
-    ``shared_budgets`` any others by name, such as ``{"batch:ID": "2.50"}``. ``scopes`` is asked only where some are shared."""
+    ``shared_budgets`` any others by name, such as ``{"batch:ID": "2.50"}``. ``scopes`` is asked only where some are shared,
+    and ``say`` is told when the run waits for money of a shared one."""
     given = options.get("budget")
     limit = Decimal(str(given)) if given is not None else settings.budget
     allow = bool(options.get("allow_unknown_price")) or settings.allow_unknown_price
     caps = {name: Decimal(str(cap)) for name, cap in (options.get("shared_budgets") or {}).items()}
     shared = None
     if caps or settings.budget_per_day is not None:
-        shared = SharedBudget(scopes(), f"run:{run_id}", caps, settings.budget_per_day)
+        shared = SharedBudget(scopes(), f"run:{run_id}", caps, settings.budget_per_day, say=say)
     return Budget(limit, allow_unknown_price=allow, spent=spent, ledger=shared)
 
 

@@ -289,6 +289,38 @@ async def test_the_days_budget_holds_over_runs(server: OpenAIServer, tmp_path: P
     await app.close()
 
 
+@pytest.mark.parametrize("cancel", [True, False])
+async def test_a_run_that_waits_for_others_money_says_so_and_can_be_stopped(
+    server: OpenAIServer, tmp_path: Path, cancel: bool
+) -> None:
+    app = App(settings(tmp_path / "home", server.base_url, budget_per_day=Decimal(1)))
+    key = await app.shared_budgets.reserve({scope(app): Decimal(1)}, Decimal(1), owner="another")
+    said, stop = asyncio.Event(), StopSignal()
+
+    def listen(event: Any) -> None:
+        if event.name == "notice" and event.payload.get("budget") == scope(app):
+            said.set()
+
+    record = await start(app, tmp_path)
+    running = asyncio.create_task(app.execute(record.run_id, listeners=[listen], stop=stop))
+    await asyncio.wait_for(said.wait(), 60)
+    if cancel:
+        await app.cancel(record.run_id)
+    else:
+        stop.requested = True
+    # It would wait for a quarter of an hour.
+    ended = await asyncio.wait_for(running, 60)
+    assert ended.status is (WorkflowStatus.Cancelled if cancel else WorkflowStatus.Started)
+    assert server.count() == 0
+    state = await app.shared_budgets.state(scope(app))
+    assert (state.reserved, state.spent) == (Decimal(1), Decimal(0))
+    notices = [e.payload["text"] for e in await app.journal.events(record.run_id) if e.name == "notice"]
+    assert sum("Waiting for money" in text and "of the $1.00 for day:" in text for text in notices) == 1
+    await app.shared_budgets.settle(key, Decimal(0))
+    assert (await app.execute(record.run_id)).status is WorkflowStatus.Success
+    await app.close()
+
+
 def scope(app: App) -> str:
     from datetime import UTC, datetime
 

@@ -104,6 +104,23 @@ def test_asked_twice_it_stops_at_once_and_keeps_what_had_come(slow: Bench) -> No
         assert report["usage"]["unknown_calls"] == 1  # type: ignore[index]
 
 
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_what_a_killed_run_had_set_aside_keeps_no_other_run_waiting(slow: Bench, cancelled: bool) -> None:
+    cap = {"WINDLASS_BUDGET_PER_DAY": "0.03"}
+    with slow.place() as place, slow.holding():
+        child = place.run(**cap)
+        wait_until(lambda: asked(place, SLOW_STEP) == 1, "the slow reply")
+        child.send(signal.SIGKILL)
+        child.wait()
+        if cancelled:
+            assert place.command("cancel", "last", **cap).wait().code == 0
+            assert place.open_reservations() == 0
+        ended = place.run(**cap).wait()
+        assert ended.code == 1
+        assert "for day:" in ended.object["error"]
+        assert place.open_reservations() == 0
+
+
 def test_of_two_processes_that_resume_one_run_at_once_one_goes_on(slow: Bench) -> None:
     with slow.place() as place, slow.holding() as go_on:
         child = place.run()

@@ -15,6 +15,7 @@ from typing import Any
 from windlass.errors import BudgetExceeded, LeaseLost, RunOwnedElsewhere
 from windlass.events import Event
 from windlass.journal import Entry, EntryState
+from windlass.owners import owner_name
 from windlass.store.base import Database
 from windlass.store.budget import BudgetLedger
 from windlass.store.journal import SqlJournal
@@ -109,6 +110,15 @@ async def reserve(url: str, scope: str, limit: str, amount: str, times: str) -> 
     await asyncio.gather(*(one(number) for number in range(int(times))))
     say(admitted=admitted)
     await SqlJournal(database).close()
+
+
+async def hold_money(url: str, run_id: str, scope: str, amount: str) -> None:
+    """Own the run, set money aside for it and say so; then do nothing until killed."""
+    database = Database(url)
+    await SqlJournal(database).acquire(run_id, owner_name(), ttl=3600)
+    await BudgetLedger(database).reserve({scope: None}, Decimal(amount), owner=f"run:{run_id}")
+    say(held=amount)
+    await asyncio.sleep(3600)
 
 
 def kill_writers(url: str, run_id: str, kills: str, seed: str) -> None:

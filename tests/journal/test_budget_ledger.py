@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from tests.journal.journals import Clock, run
+from windlass.budget import SharedBudget
 from windlass.errors import BudgetExceeded, LeaseLost, NotFound
 from windlass.journal import Lease
 from windlass.store.base import Database
@@ -71,6 +72,51 @@ async def test_what_a_dead_owner_had_set_aside_counts_as_spent(ledger: BudgetLed
     assert await ledger.release_owner("dead") == 0
     await ledger.settle(second, D("0.15"))
     assert await used(ledger, "day") == (D("0.4"), D("0.16"))
+
+
+async def test_what_runs_that_nobody_works_on_had_set_aside_counts_as_spent(
+    ledger: BudgetLedger, database: Database
+) -> None:
+    journal = SqlJournal(database)
+    for name in ("run-held", "run-over", "run-free"):
+        await journal.create_run(run(name))
+    await journal.acquire("run-held", "another machine", ttl=3600)
+    await journal.acquire("run-over", "another machine", ttl=0.0)
+    keys = {}
+    for number, name in enumerate(("run-held", "run-over", "run-free", "run-gone")):
+        amount = D("0.1") * 2**number
+        keys[name] = await ledger.reserve({"day": None, name: None}, amount, owner=f"run:{name}")
+    await ledger.reserve({"day": None}, D("10"), owner="no run")
+    assert await ledger.settle_abandoned() == 3
+    assert await used(ledger, "day") == (D("10.1"), D("1.4"))
+    assert await used(ledger, "run-held") == (D("0.1"), D("0"))
+    assert await used(ledger, "run-over") == (D("0"), D("0.2"))
+    assert await ledger.settle_abandoned() == 0
+    # One that did end after all says what it cost.
+    await ledger.settle(keys["run-over"], D("0.05"))
+    assert await used(ledger, "day") == (D("10.1"), D("1.25"))
+
+
+async def test_who_waits_for_money_says_so_once_and_goes_on_when_it_is_free(ledger: BudgetLedger) -> None:
+    told: list[tuple[str, str]] = []
+    said = asyncio.Event()
+
+    def say(sentence: str, scope: str) -> None:
+        told.append((sentence, scope))
+        said.set()
+
+    key = await ledger.reserve({"batch:b": D("1")}, D("0.9"), owner="somebody")
+    budget = SharedBudget(ledger, "run:mine", {"batch:b": D("1")}, say=say, pause=0.01, quiet=0.0)
+    both = [asyncio.create_task(budget.reserve(D("0.3"))) for _ in range(2)]
+    await asyncio.wait_for(said.wait(), 60)
+    assert not any(one.done() for one in both)
+    await ledger.settle(key, D("0.2"))
+    await asyncio.wait_for(asyncio.gather(*both), 60)
+    assert await used(ledger, "batch:b") == (D("0.6"), D("0.2"))
+    ((sentence, scope),) = told
+    assert scope == "batch:b"
+    assert "may cost up to $0.3000, and $0.1000 of the $1.00 for batch:b is free" in sentence
+    assert "have $0.9000 set aside" in sentence
 
 
 async def test_a_reservation_is_rounded_up_so_that_it_is_never_too_small(ledger: BudgetLedger) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -20,6 +21,8 @@ import pytest
 from tests.journal.conftest import postgresql
 from tests.journal.journals import run
 from tests.journal.processes import text_of
+from windlass.budget import SharedBudget
+from windlass.errors import BudgetExceeded
 from windlass.journal import Entry, EntryState
 from windlass.store.base import Database
 from windlass.store.budget import BudgetLedger
@@ -138,6 +141,40 @@ async def test_processes_that_share_a_budget_never_pass_its_cap(
     assert 30 <= admitted < 160
     await SqlJournal(database).close()
     database.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_a_killed_process_had_set_aside_is_not_waited_for(
+    kind: str, new_url: Callable[[str], str]
+) -> None:
+    url = new_url(kind)
+    databases = [Database(url) for _ in range(3)]
+    journal, ledger = SqlJournal(databases[0]), BudgetLedger(databases[0])
+    await journal.create_run(run())
+    process = start("hold_money", url, "run-0001", "batch:b", "0.07")
+    try:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline()) == {"held": "0.07"}
+        assert await ledger.settle_abandoned() == 0
+    finally:
+        process.kill()
+        process.communicate()
+    # Its lease has almost an hour to go; two processes that need the money find out together.
+    waiting = [
+        SharedBudget(BudgetLedger(database), f"run:{n}", {"batch:b": Decimal("0.10")})
+        for n, database in enumerate(databases[1:])
+    ]
+    refused = await asyncio.wait_for(
+        asyncio.gather(*(budget.reserve(Decimal("0.04")) for budget in waiting), return_exceptions=True), 60
+    )
+    assert [type(one) for one in refused] == [BudgetExceeded, BudgetExceeded]
+    state = await ledger.state("batch:b")
+    assert (state.reserved, state.spent) == (Decimal(0), Decimal("0.07"))
+    # What is left can be spent.
+    await waiting[0].reserve(Decimal("0.03"))
+    for database in databases:
+        await SqlJournal(database).close()
+        database.close()
 
 
 async def test_losing_power_costs_nothing_that_was_acknowledged(
