@@ -183,7 +183,7 @@ async def test_b6_tags(tmp_path: Path, app: App) -> None:
     tags = {"model": "m", "pages": "3", "write": "notes", "best of": "2", "loops": 1, "workflow": "write"}
     given = check("write-pages", {"message": "x", "tags": tags})
     assert (given["model"], given["pages"], given["to"], given["best_of"], given["loops"]) == (
-        "m", 3, "notes.txt", 2, 1
+        "m", 3, "notes", 2, 1
     )  # fmt: skip
     with pytest.raises(ValueError, match="known: model, pages, write, workflow, best of, loops"):
         check("chat", {"message": "x", "tags": {"colour": "red"}})
@@ -357,6 +357,28 @@ async def test_b11_a_found_name_is_that_of_the_file_that_exists(tmp_path: Path) 
     assert sorted(tree(tmp_path)) == ["NOTES", "more.txt"]
 
 
+async def test_b11_a_target_without_an_ending(tmp_path: Path) -> None:
+    (tmp_path / "NOTES").write_text("# Old notes\n")
+    for number, (key, options) in enumerate((("write", {}), ("write-pages", {"pages": 1}))):
+        for to, path in (
+            ("NOTES", "NOTES"),
+            ("./NOTES", "NOTES"),
+            ("notes of today", "notes of today.txt"),
+            ("sub/LICENSE", "sub/LICENSE"),
+            ("Makefile", "Makefile"),
+            (f"new{number}", f"new{number}.txt"),
+        ):
+            model = model_of()
+            record = await engine(tmp_path, model, key, to=to, **options).go()
+            assert record.status is WorkflowStatus.Success, record.error
+            asked = next(a for a in model.requests if "# The file\n" in first(a))
+            assert path_in(asked) == path
+            assert (tmp_path / path).is_file()
+            if to == "NOTES" and key == "write":
+                assert "# Old notes" in first(asked)
+    assert not (tmp_path / "NOTES.txt").exists() and not (tmp_path / "Makefile.txt").exists()
+
+
 async def test_b12_pages(tmp_path: Path) -> None:
     model = model_of()
     run = engine(tmp_path, model, "write-pages", pages=3, to="book.md", message="A book of birds.")
@@ -400,6 +422,18 @@ async def test_b13_write_tests(tmp_path: Path) -> None:
     assert "after 1 repair" in (record.summary or "")
     assert "2 of its 2 public functions" in (record.summary or "")
     check_events(run.events, "Success")
+
+
+async def test_b13_a_test_file_without_an_ending_gets_that_of_its_source(tmp_path: Path) -> None:
+    (tmp_path / "calc.py").write_text(CALC)
+    run = engine(tmp_path, model_of(), "write-tests", files=["calc.py"], to="tests/foo")
+    record = await run.go()
+    assert record.status is WorkflowStatus.Success, record.error
+    assert sorted(tree(tmp_path)) == ["calc.py", "tests/foo.py"]
+    assert "tests/foo.py" in (record.summary or "") and "passed" in (record.summary or "")
+    same = await engine(tmp_path, model_of(), "write-tests", files=["calc.py"], to="calc").go()
+    assert "calc.py is the file under test" in (same.error or "")
+    assert (tmp_path / "calc.py").read_text() == CALC
 
 
 async def test_b13_the_file_under_test_is_found(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from windlass.prompt import PromptTemplateVariable
 from windlass.step import StepContext
 from windlass.steps.context import bullets
 from windlass.steps.documents import HEAD, HEAD_VARIABLES, DocumentState, DocumentStep, FileWork, head_values
-from windlass.vocabulary import FilePurpose, listed_files
+from windlass.vocabulary import FilePurpose, listed_files, with_ending
 from windlass.workspace import check_path
 
 #: Most files that one run may find for itself.
@@ -94,10 +94,18 @@ class FindFilesStep(DocumentStep):
 
 
 def checked_target(name: str) -> str:
-    """The target that the person named, with an ending. UnsafePath for one outside the workspace."""
-    from windlass.vocabulary import with_ending
-
+    """The target that the person named, as it is. UnsafePath for one outside the workspace."""
     try:
-        return check_path(with_ending(name.strip().removeprefix("./")))
+        return check_path(name.strip().removeprefix("./"))
     except UnsafePath as error:
         raise UnsafePath(name, error.reason) from None
+
+
+async def settled_target(ctx: StepContext[DocumentState], name: str) -> str:
+    """The file that a target without an ending means: the one that is called so, else ``.txt`` is added.
+
+    Raises WorkspaceError where a folder or a device is called so.
+    """
+    if with_ending(name) == name or await ctx.at("inputs").read(name) is not None:
+        return name
+    return with_ending(name)

@@ -45,6 +45,7 @@ def test_files(sources: Sequence[str], existing: Collection[str], to: str | None
     Raises ArgumentError when a test file would be the file under test, or a source is a test file itself.
     """
     if to is not None:
+        to = like_the_source(to, sources[0])
         if to in sources:
             raise ArgumentError(f"{to} is the file under test; its tests need a file of their own.")
         return [(sources[0], to)]
@@ -61,6 +62,12 @@ def test_files(sources: Sequence[str], existing: Collection[str], to: str | None
         taken.add(target)
         pairs.append((source, target))
     return pairs
+
+
+def like_the_source(target: str, source: str) -> str:
+    """The test file that a person named; one without an ending gets that of the file under test."""
+    named = "." in posixpath.basename(target)
+    return target if named else target + posixpath.splitext(source)[1]
 
 
 def _candidates(source: str, folder: str) -> list[str]:

@@ -8,7 +8,7 @@ from windlass.plan import PlanStep
 from windlass.step import StepContext
 from windlass.steps.documents import DocumentState, FileWork
 from windlass.steps.fanout import each_file
-from windlass.steps.find_files import FindFilesStep
+from windlass.steps.find_files import FindFilesStep, settled_target
 from windlass.steps.planning import PlanFileStep
 from windlass.steps.summarise import SummariseStep
 from windlass.steps.writing import WriteFileStep
@@ -44,7 +44,7 @@ class WriteWorkflow(DocumentWorkflow):
         """Find, then plan and write each file."""
         state = ctx.state
         if self.options.to:
-            state.work["1"] = FileWork(self.options.to)
+            state.work["1"] = FileWork(await settled_target(ctx, self.options.to))
         else:
             await self._run_step(ctx, self.tree["find_files_step"])
         planning, writing = self.tree["planning_step"], self.tree["writing_step"]

@@ -7,7 +7,7 @@ from windlass.journal import RunRecord
 from windlass.plan import PlanStep
 from windlass.step import StepContext
 from windlass.steps.documents import DocumentState, FileWork
-from windlass.steps.find_files import FindFilesStep
+from windlass.steps.find_files import FindFilesStep, settled_target
 from windlass.steps.pages import DefinePagesStep, PageStep, the_file
 from windlass.steps.summarise import SummariseStep
 from windlass.workflows.documents import DocumentWorkflow
@@ -55,7 +55,7 @@ class WritePagesWorkflow(DocumentWorkflow):
                 f"{options.pages_asked} pages were asked for; one run writes at most {MAX_PAGES}, so it writes {MAX_PAGES}."
             )
         if options.to:
-            ctx.state.work["1"] = FileWork(options.to)
+            ctx.state.work["1"] = FileWork(await settled_target(ctx, options.to))
         else:
             await self._run_step(ctx, self.tree["find_file_step"])
         await self._run_step(ctx, self.tree["define_step"])
