@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console, ConsoleDimensions
 
-from windlass.cli.outcome import outcome_lines
+from windlass.cli.outcome import counted, outcome_lines
 from windlass.cli.view import LineView, RunView, TreeView, make_view
 from windlass.events import Event
 
@@ -220,6 +220,25 @@ def test_a_failed_run_says_why_and_never_its_summary() -> None:
     assert "1 passed, 2 failed" in said
     assert "created   x.py (3 bytes)" in said
     assert "windlass diff" in said
+
+
+def test_one_is_told_as_one() -> None:
+    result = {
+        **RESULT, "status": "Failure", "waiting_for": None,
+        "tests": {"passed": 0, "failed": 0, "errors": 1, "sandbox": "bubblewrap"},
+        "files": [{"path": "x.py", "change": "created", "bytes": 1}],
+    }  # fmt: skip
+    said = text(result)
+    assert "tests     1 error (sandbox: bubblewrap)" in said
+    assert "x.py (1 byte)" in said and "  1 request · " in said
+    result["tests"]["errors"] = 2
+    assert "tests     2 errors (" in text(result)
+    assert [counted(number, "run") for number in (0, 1, 2, 2000)] == [
+        "0 runs",
+        "1 run",
+        "2 runs",
+        "2,000 runs",
+    ]
 
 
 def test_an_interrupted_run_is_called_so() -> None:

@@ -27,7 +27,7 @@ def test_figures() -> None:
     assert found["Items"] == "3"
     assert found["Outcomes"] == "2 Success, 1 Failure"
     assert found["Success"] == "66.7%"
-    assert found["Cost"] == "$0.5000 and 1 items whose cost is not wholly known"
+    assert found["Cost"] == "$0.5000 and 1 item whose cost is not wholly known"
     assert found["Cost per success"] == "$0.2500"
     assert found["Requests"] == "6"
     assert dict(report.figures([row("a", cost=None)]))["Cost"] == "cost unknown"

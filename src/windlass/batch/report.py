@@ -31,7 +31,8 @@ def figures(rows: Sequence[Row]) -> list[tuple[str, str]]:
     usage = [row["usage"] for row in rows]
     known = sum((Decimal(str(u["cost_usd"])) for u in usage if u["cost_usd"] is not None), Decimal(0))
     unknown = sum(u["cost_usd"] is None for u in usage)
-    cost = usd(known) + (f" and {unknown} items whose cost is not wholly known" if unknown else "")
+    items = "1 item" if unknown == 1 else f"{unknown:,} items"
+    cost = usd(known) + (f" and {items} whose cost is not wholly known" if unknown else "")
     if unknown and not known:
         cost = usd(None)
     found = [

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from windlass.cli.outcome import counted
 from windlass.cli.root import safe
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class BatchView:
                 (f"{done} ", "dim"),
                 (mark, style),
                 f" {safe(result.item_id)}  {result.status.value}",
-                f"  {_clock(result.seconds)}  {usage['requests']} requests  {_usd(usage['cost_usd'])}",
+                f"  {_clock(result.seconds)}  {counted(usage['requests'], 'request')}  {_usd(usage['cost_usd'])}",
                 (f"  {safe(' '.join((said or '').split()))}" if said else "", "red"),
             )
         )
@@ -128,7 +129,7 @@ def picture(progress: Progress) -> RenderableType:
             Text("›", "cyan"),
             Text(safe(item.item_id)[:40]),
             Text(item.step[:48], "dim"),
-            Text(f"{item.calls} calls", "dim"),
+            Text(counted(item.calls, "call"), "dim"),
             Text(_clock(time.monotonic() - item.since), "dim"),
         )
     more = len(progress.running) - _SHOWN_RUNNING

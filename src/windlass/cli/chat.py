@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from windlass.cli.outcome import counted
 from windlass.cli.root import safe
 from windlass.cli.run import Usd, model_option, unknown_price_option
 from windlass.errors import InputError, WindlassError
@@ -235,8 +236,8 @@ class Session:
             self._say(f"Saved to {rest}")
         elif name == "cost":
             cost = self.runner.run(talk.cost())
-            count = len(talk.turns)
-            self._say(f"{count} exchange{'' if count == 1 else 's'} · {cost.tokens:,} tokens · {cost}")
+            exchanges = counted(len(talk.turns), "exchange")
+            self._say(f"{exchanges} · {counted(cost.tokens, 'token')} · {cost}")
         else:
             raise InputError(
                 f"No command is called /{name}; /help lists them. Begin a message with a space to send a slash."

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from windlass.cli.outcome import counted
 from windlass.errors import InputError
 from windlass.events import Event, WorkflowStatus
 from windlass.owners import is_interrupted, owner_name, take
@@ -72,8 +73,7 @@ class Cost:
         if self.maybe:
             told += f", up to ${self.maybe:.4f} more may have been paid"
         if self.unpriced:
-            calls = "1 call" if self.unpriced == 1 else f"{self.unpriced} calls"
-            told += f", the cost of {calls} is not known"
+            told += f", the cost of {counted(self.unpriced, 'call')} is not known"
         return told
 
 

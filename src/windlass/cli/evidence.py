@@ -11,6 +11,7 @@ import rich_click as click
 from rich.text import Text
 
 from windlass.cli.common import console, json_option, print_json
+from windlass.cli.outcome import counted
 from windlass.cli.prompts import who, with_prompts
 from windlass.cli.root import safe
 from windlass.cli.run import Usd, model_option
@@ -104,13 +105,15 @@ def compare(
                 "windlass prompts optimise held out."
             )
         if left_out and not as_json:
-            click.echo(f"  {left_out} cases that one of the versions was found on are left out", err=True)
+            click.echo(
+                f"  left out: {counted(left_out, 'case')} that one of the versions was found on", err=True
+            )
         context = f"{cases_digest(fair)} {model or app.settings.model}"
 
         def progress(now: Comparison) -> None:
             if not as_json:
                 click.echo(
-                    f"  {now.pairs} cases: only {new} passed {now.only_new}, only {old} {now.only_old}, E = {now.e_value:.3g}",
+                    f"  {counted(now.pairs, 'case')}: only {new} passed {now.only_new}, only {old} {now.only_old}, E = {now.e_value:.3g}",
                     err=True,
                 )
 
@@ -178,7 +181,7 @@ def _show(comparison: Comparison) -> None:
     out = console()
     out.print(table)
     out.print(
-        f"{comparison.pairs} cases answered by both: {comparison.both} both passed, {comparison.only_new} only the new one, "
+        f"{counted(comparison.pairs, 'case')} answered by both: {comparison.both} both passed, {comparison.only_new} only the new one, "
         f"{comparison.only_old} only the old one, {comparison.neither} neither; E = {comparison.e_value:.3g}, "
         f"{1 / comparison.alpha:.0f} is enough.",
         soft_wrap=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from windlass.cli.common import console, json_option, print_json, when, with_app
+from windlass.cli.outcome import counted
 from windlass.cli.root import safe
 
 if TYPE_CHECKING:
@@ -92,10 +93,10 @@ def gc(days: float, dry_run: bool, as_json: bool) -> None:
     for row in found.get("would_forget", ()):
         out.print(f"{row['run_id']}  {when(row['finished_at'])}  {safe(row['title'])[:60]}", markup=False)
     if dry_run:
-        out.print(f"{found['runs']} runs would be forgotten.")
+        out.print(f"{counted(found['runs'], 'run')} would be forgotten.")
     else:
         size = found["bytes"] / 1024**2
         took = time.monotonic() - began
         out.print(
-            f"{found['runs']} runs and {found['blobs']} contents ({size:.1f} MiB) forgotten in {took:.1f} s."
+            f"{counted(found['runs'], 'run')} and {counted(found['blobs'], 'content')} ({size:.1f} MiB) forgotten in {took:.1f} s."
         )

@@ -28,7 +28,7 @@ def outcome_lines(result: dict[str, Any]) -> list[Text]:
         lines.append(Text(safe(waiting["text"])))
         lines += [Text(f"  ? {safe(line)}") for line in waiting["detail"].get("open_questions", ())]
     for file in result["files"]:
-        lines.append(Text(f"  {file['change']:<9} {safe(file['path'])} ({file['bytes']} bytes)"))
+        lines.append(Text(f"  {file['change']:<9} {safe(file['path'])} ({counted(file['bytes'], 'byte')})"))
     tests = result["tests"]
     if tests:
         lines.append(Text(f"  tests     {tests_told(tests)}"))
@@ -36,7 +36,7 @@ def outcome_lines(result: dict[str, Any]) -> list[Text]:
     cost = None if usage["cost_usd"] is None else Decimal(str(usage["cost_usd"]))
     lines.append(
         Text(
-            f"  {usage['requests']} requests · {usage['input_tokens']:,} in{_cached(usage)} · "
+            f"  {counted(usage['requests'], 'request')} · {usage['input_tokens']:,} in{_cached(usage)} · "
             f"{usage['output_tokens']:,} out · {usd(cost)}",
             style="dim",
         )
@@ -51,9 +51,15 @@ def outcome_lines(result: dict[str, Any]) -> list[Text]:
     return lines
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 request``, ``2,000 requests``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def counts_told(counts: Any) -> str:
-    """``3 passed, 1 failed``, from a run's test counts."""
-    told = [f"{counts[key]} {key}" for key in ("passed", "failed", "errors") if counts[key]]
+    """``3 passed, 1 failed, 1 error``, from a run's test counts."""
+    told = [f"{counts[key]} {key}" for key in ("passed", "failed") if counts[key]]
+    told += [counted(counts["errors"], "error")] if counts["errors"] else []
     return ", ".join(told) or "none run"
 
 

@@ -10,6 +10,7 @@ import rich_click as click
 from rich.text import Text
 
 from windlass.cli.common import console, json_list_option, json_option, print_json
+from windlass.cli.outcome import counted
 from windlass.cli.prompts import who, with_store
 from windlass.cli.root import safe
 from windlass.errors import InputError
@@ -43,7 +44,7 @@ def export(folder: Path, names: tuple[str, ...], retired: bool, as_json: bool) -
     if as_json:
         print_json([str(path) for path in written])
     else:
-        console().print(f"Wrote {len(written)} files into {folder}.", soft_wrap=True)
+        console().print(f"Wrote {counted(len(written), 'file')} into {folder}.", soft_wrap=True)
 
 
 @click.command("import")

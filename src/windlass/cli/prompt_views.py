@@ -11,6 +11,7 @@ from rich.text import Text
 
 from windlass.cli.common import console, json_list_option, json_option, print_json, when
 from windlass.cli.files import coloured
+from windlass.cli.outcome import counted
 from windlass.cli.prompts import with_store
 from windlass.cli.root import safe
 
@@ -172,7 +173,7 @@ def _evidence(switch: Switch) -> list[str]:
     ratio = found.cost_ratio
     cost = "" if ratio is None else f"; a success cost {ratio:.2f} times as much"
     return [
-        f"evidence: {found.pairs} cases answered by both; {', '.join(sides)}{cost}; error rate {found.alpha:.2g}"
+        f"evidence: {counted(found.pairs, 'case')} answered by both; {', '.join(sides)}{cost}; error rate {found.alpha:.2g}"
     ]
 
 

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from windlass.budget import usd
-from windlass.cli.outcome import counts_told, outcome_lines, tests_told
+from windlass.cli.outcome import counted, counts_told, outcome_lines, tests_told
 from windlass.cli.root import safe
 from windlass.cli.rows import Fold, Row, fitting, tree_order, up
 
@@ -158,7 +158,7 @@ class LineView(RunView):
             note = f": {row.note}" if row.note else ""
             self._line(f"{icon} {row.name} [{row.path}] {row.status}{detail}{note}")
         elif event.name == "file_change":
-            self._line(f"  {payload['change']} {payload['path']} ({payload['bytes']} bytes)")
+            self._line(f"  {payload['change']} {payload['path']} ({counted(payload['bytes'], 'byte')})")
         elif event.name == "tests":
             self._line(f"  tests: {tests_told(payload)}")
         elif event.name == "notice":
@@ -225,7 +225,7 @@ class TreeView(RunView):
         """The whole picture as it is now, no higher than the screen."""
         now = time.monotonic()
         tokens, cost = self.totals()
-        foot = f"{_clock(now - self.started)} · {tokens:,} tokens · {usd(cost)}"
+        foot = f"{_clock(now - self.started)} · {counted(tokens, 'token')} · {usd(cost)}"
         frame = [
             Text(_short(safe(self.title), 100), style="bold"),
             Text(foot + (f" · run {self.run_id}" if self.run_id else ""), style="dim"),
@@ -315,9 +315,7 @@ def make_view(as_json: bool, quiet: bool, title: str, outline: Outline) -> RunVi
 def _figures(row: Row) -> str:
     told = f" {row.seconds:.1f}s"
     return told + (
-        f" {row.calls} call{'' if row.calls == 1 else 's'} {row.tokens} tokens {usd(row.cost)}"
-        if row.calls
-        else ""
+        f" {counted(row.calls, 'call')} {counted(row.tokens, 'token')} {usd(row.cost)}" if row.calls else ""
     )
 
 
