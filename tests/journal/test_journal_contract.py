@@ -51,11 +51,21 @@ async def test_settling_replaces_the_attempt_and_keeps_its_place(journal: Journa
     assert await journal.entries("run-0001") == [settled, second, retry]
 
 
+async def test_what_is_done_is_never_written_over(journal: Journal) -> None:
+    lease = await owned(journal)
+    await journal.claim(lease, entry("a"))
+    done = entry("a", state=EntryState.DONE, result={"text": "paid for"})
+    await journal.settle(lease, done)
+    await journal.settle(lease, entry("a", state=EntryState.UNKNOWN, error="cut off"))
+    await journal.claim(lease, entry("a", state=EntryState.DONE, result={"text": "another"}))
+    assert await journal.entries("run-0001") == [done]
+
+
 async def test_a_settled_attempt_keeps_the_long_request_it_was_claimed_with(journal: Journal) -> None:
     lease = await owned(journal)
     claimed = entry(request={"messages": [{"role": "user", "content": "long " * 1000}]})
     await journal.claim(lease, claimed)
-    settled = claimed.evolve(state=EntryState.DONE, result={"text": "reply " * 500})
+    settled = claimed.evolve(state=EntryState.UNKNOWN, result={"text": "reply " * 500})
     await journal.settle(lease, settled)
     assert await journal.entries("run-0001") == [settled]
     # Settled once more, with another request: that one is kept.

@@ -167,7 +167,7 @@ class Journal(Protocol):
         strings it points to."""
 
     async def settle(self, lease: Lease, entry: Entry) -> None:
-        """Replace the attempt's row (same path and attempt) by ``entry``."""
+        """Replace the attempt's row (same path and attempt) by ``entry``; one that is done stays as it is."""
 
     async def save_partial(self, lease: Lease, path: str, attempt: int, text: str) -> None:
         """Keep what a running stream has brought so far."""

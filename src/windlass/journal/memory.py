@@ -96,7 +96,9 @@ class MemoryJournal:
     async def claim(self, lease: Lease, entry: Entry, *, blobs: Sequence[bytes] = ()) -> None:
         self._check(lease)
         self._blobs.update((sha256_hex(blob), blob) for blob in blobs)
-        self._entries[lease.run_id][entry.path, entry.attempt] = entry
+        kept = self._entries[lease.run_id].get((entry.path, entry.attempt))
+        if kept is None or kept.state is not EntryState.DONE:
+            self._entries[lease.run_id][entry.path, entry.attempt] = entry
 
     async def settle(self, lease: Lease, entry: Entry) -> None:
         await self.claim(lease, entry)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Double, Insert, Update, bindparam, func, i
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
+from windlass.journal.base import EntryState
 from windlass.store.runs import blobs, run_blobs, run_entries, run_events, runs
 
 _KEY = ("run_id", "path", "attempt")
@@ -21,8 +22,11 @@ class Statements:
         dialect: Any = sqlite if is_sqlite else postgresql
         entry = dialect.insert(run_entries)
         changing = [c.name for c in run_entries.c if c.name not in ("id", *_KEY)]
+        #: A finished effect is never written over, whoever comes late.
         self.put_entry: Insert = entry.on_conflict_do_update(
-            index_elements=list(_KEY), set_={name: entry.excluded[name] for name in changing}
+            index_elements=list(_KEY),
+            set_={name: entry.excluded[name] for name in changing},
+            where=run_entries.c.state != EntryState.DONE.value,
         )
         self.put_blob: Insert = dialect.insert(blobs).on_conflict_do_nothing()
         self.put_run_blob: Insert = dialect.insert(run_blobs).on_conflict_do_nothing()
