@@ -32,7 +32,11 @@ A line that ends with \\ goes on in the next; """ alone begins and ends a messag
 
 @click.command("chat")
 @click.argument("message", required=False)
-@click.option("--workspace", metavar="DIR", help="Where files are looked for. [default: this folder]")
+@click.option(
+    "--workspace",
+    metavar="DIR",
+    help="Where files are looked for. [default: this folder; with --resume where it was]",
+)
 @click.option("--file", "files", metavar="PATH", multiple=True, help="Send a file along; may be repeated.")
 @model_option
 @click.option(
