@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from typing import Any, NoReturn
 
 
 def main() -> None:
@@ -12,6 +15,28 @@ def main() -> None:
 
         print(f"windlass {__version__}")
         return
+    # While this loads there is nobody yet who would turn Ctrl-C into an exit code.
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:
+        signal.signal(signal.SIGINT, _leave)
+    from windlass.cli.output import replace_unknown
     from windlass.cli.root import run
 
-    run()
+    replace_unknown()
+    if ours:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        run()
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, _leave)
+
+
+def _leave(*_: Any) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, RuntimeError, ValueError):
+            # Closed, or interrupted in the middle of the same.
+            continue
+    os._exit(130)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from windlass.cli.enqueue import asked_place, queue_options
+from windlass.cli.output import going_on_unwatched, json_text
 from windlass.cli.run import Usd, json_end_option, model_option, quiet_option, unknown_price_option
 
 if TYPE_CHECKING:
@@ -285,9 +286,9 @@ def _say_queued(made: Batch, place: Place, *, as_json: bool) -> None:
     )
 
 
+@going_on_unwatched()
 def _follow(prepare: Any, *, quiet: bool, as_json: bool) -> None:
     import asyncio
-    import json
     import sys
 
     from windlass.cli.batch_view import make_view
@@ -299,7 +300,7 @@ def _follow(prepare: Any, *, quiet: bool, as_json: bool) -> None:
     finally:
         view.stop()
     if as_json:
-        print(json.dumps(outcome, ensure_ascii=False))
+        print(json_text(outcome))
     else:
         _say(view, outcome)
     if outcome["interrupted"]:

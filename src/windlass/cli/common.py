@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 from rich.console import Console
+
+from windlass.cli.output import json_text
 
 if TYPE_CHECKING:
     from windlass.app import App
@@ -46,7 +47,7 @@ def with_app(work: Callable[[App], Awaitable[T]]) -> T:
 
 def print_json(value: Any) -> None:
     """One JSON value to standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(json_text(value, indent=2))
 
 
 def console() -> Console:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from windlass.cli.output import going_on_unwatched, json_text
 from windlass.cli.root import fail
 from windlass.cli.view import Outline, RunView, make_view
 from windlass.errors import WindlassError
@@ -107,6 +108,7 @@ def follow(prepare: Prepare, title: str, output: Output) -> None:
     _follow(prepare, make_view(output.as_json, output.quiet, title, ()), output, None)
 
 
+@going_on_unwatched()
 def resume_all(output: Output, *, assume_yes: bool) -> None:
     """Go on with every interrupted run, one after the other, and exit with the worst of their codes."""
     from windlass.cli.common import print_json, with_app
@@ -141,6 +143,7 @@ def resume_all(output: Output, *, assume_yes: bool) -> None:
     sys.exit(worst)
 
 
+@going_on_unwatched()
 def _follow(
     prepare: Prepare,
     view: RunView,
@@ -156,7 +159,7 @@ def _follow(
     if result is None:
         sys.exit(130)
     if output.as_json:
-        print(json.dumps(result, ensure_ascii=False, indent=None))
+        print(json_text(result))
     else:
         view.outcome(result)
         offer_interrupted(view.console, view.interrupted)

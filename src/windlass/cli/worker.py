@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from windlass.cli.output import going_on_unwatched
+
 if TYPE_CHECKING:
     from windlass.app import App
 
@@ -33,7 +35,8 @@ def worker(concurrency: int, queues: str | None, grace: float, quiet: bool) -> N
     """
     import asyncio
 
-    asyncio.run(_work(concurrency, queues, grace, quiet))
+    with going_on_unwatched():
+        asyncio.run(_work(concurrency, queues, grace, quiet))
 
 
 async def _work(concurrency: int, queues: str | None, grace: float, quiet: bool) -> None:
