@@ -30,10 +30,7 @@ async def cancel(journal: Journal, run_id: str, *, now: bool = False) -> RunReco
     calls that may have been paid. Raises NotFound, and JournalError for a run that has ended.
     """
     record = await journal.get_run(run_id)
-    if record.status in _ENDED:
-        raise JournalError(
-            f"Run {record.run_id} has ended in {record.status.value}; there is nothing to cancel."
-        )
+    _check_not_ended(record)
     if is_owned(record) and not now:
         await journal.request_cancel(record.run_id)
         return await journal.get_run(record.run_id)
@@ -43,6 +40,8 @@ async def cancel(journal: Journal, run_id: str, *, now: bool = False) -> RunReco
         await journal.acquire(record.run_id, record.owner, ttl=0.0)
     lease = await take(journal, record.run_id, owner)
     try:
+        # It may have ended between the look at it and now; how it ended is never written over.
+        _check_not_ended(await journal.get_run(record.run_id))
         log = EventLog(
             record.run_id,
             journal,
@@ -61,6 +60,13 @@ async def cancel(journal: Journal, run_id: str, *, now: bool = False) -> RunReco
     finally:
         await journal.release(lease)
     return await journal.get_run(record.run_id)
+
+
+def _check_not_ended(record: RunRecord) -> None:
+    if record.status in _ENDED:
+        raise JournalError(
+            f"Run {record.run_id} has ended in {record.status.value}; there is nothing to cancel."
+        )
 
 
 async def fork(

@@ -1,0 +1,44 @@
+"""Cancelling a run from outside while something else happens to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from windlass import control
+from windlass.errors import JournalError
+from windlass.events import WorkflowStatus
+from windlass.journal import Lease, MemoryJournal, RunRecord
+from windlass.owners import owner_name
+
+
+class EndsMeanwhile(MemoryJournal):
+    """A journal whose run comes to its own end just before somebody else would own it."""
+
+    held: Lease | None = None
+    end = WorkflowStatus.Success
+
+    async def acquire(self, run_id: str, owner: str, *, ttl: float = 30.0) -> Lease:
+        held, self.held = self.held, None
+        if held is not None:
+            await self.update_run(held, status=self.end, summary="Done.", finished_at=5.0)
+            await self.release(held)
+        return await super().acquire(run_id, owner, ttl=ttl)
+
+
+@pytest.mark.parametrize("now", [True, False])
+@pytest.mark.parametrize(
+    "end", [WorkflowStatus.Success, WorkflowStatus.Failure, WorkflowStatus.Cancelled], ids=str
+)
+async def test_how_a_run_ended_is_never_written_over(now: bool, end: WorkflowStatus) -> None:
+    journal = EndsMeanwhile()
+    journal.end = end
+    await journal.create_run(RunRecord("run1", "chat", "t", status=WorkflowStatus.Started))
+    # Owned by a living process, which --now takes it from; without, by nobody that lives.
+    owner = owner_name() if now else "host:1:-:-:abcd"
+    journal.held = await journal.acquire("run1", owner, ttl=30.0 if now else 0.0)
+    with pytest.raises(JournalError, match=rf"has ended in {end.value}; there is nothing to cancel"):
+        await control.cancel(journal, "run1", now=now)
+    record = await journal.get_run("run1")
+    assert (record.status, record.summary, record.finished_at) == (end, "Done.", 5.0)
+    assert record.owner is None
+    assert await journal.events("run1") == []
