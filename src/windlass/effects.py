@@ -363,8 +363,8 @@ def json_text(value: Any) -> str:
 
 
 def spent_so_far(entries: Sequence[Entry]) -> Decimal:
-    """USD that a run's earlier attempts cost. One whose cost is not known counts at its worst case; an
-    attempt that certainly cost nothing was settled with no reservation left."""
+    """USD that a run's earlier attempts cost; what a fork took over cost it nothing. One whose cost is not known counts
+    at its worst case; an attempt that certainly cost nothing was settled with no reservation left."""
     total = Decimal(0)
     for entry in entries:
         if entry.kind != "model":

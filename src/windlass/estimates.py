@@ -48,7 +48,12 @@ async def estimate(
 
 async def _earlier_costs(journal: Journal, workflow: str, options: Mapping[str, Any]) -> list[Decimal]:
     runs = await journal.list_runs(limit=RUNS_SEARCHED, status=[WorkflowStatus.Success])
-    alike = [r for r in runs if r.workflow == workflow and r.options.get("model") == options.get("model")]
+    # A fork took over a part of its work from another run; what it cost is no whole run's cost.
+    alike = [
+        r
+        for r in runs
+        if r.workflow == workflow and r.options.get("model") == options.get("model") and r.parent_run is None
+    ]
     costs = []
     for run in alike[:RUNS_LOOKED_AT]:
         cost = usage_of(await journal.entries(run.run_id))["cost_usd"]

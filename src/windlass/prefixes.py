@@ -32,12 +32,14 @@ def shared_prefixes(texts: Sequence[str]) -> list[int]:
 def cacheable_tokens(entries: Sequence[Entry]) -> int:
     """Input tokens of a run that were, byte for byte, the beginning of an earlier request of the same run.
 
-    An estimate: the share of each request's characters, of the tokens that the provider counted for it.
+    What a fork took over was sent by another run. An estimate: the share of each request's characters, of the tokens that the provider counted for it.
     """
     calls = [entry for entry in entries if entry.kind == "model"]
     texts = [request_text(entry.request["messages"]) for entry in calls]
     total = 0.0
     for entry, text, shared in zip(calls, texts, shared_prefixes(texts), strict=True):
+        if entry.copied_from is not None:
+            continue
         tokens = entry.input_tokens if entry.input_tokens is not None else len(text) / _CHARS_PER_TOKEN
         total += tokens * shared / len(text)
     return round(total)

@@ -60,8 +60,11 @@ def tests_of(entries: Sequence[Entry]) -> dict[str, Any] | None:
 
 
 def usage_of(entries: Sequence[Entry]) -> dict[str, Any]:
-    """Requests, tokens and cost over all attempts. ``cost_usd`` is null when any part of it is not known."""
-    calls = [e for e in entries if e.kind == "model"]
+    """Requests, tokens and cost over all attempts, but for those that a fork took over from another run.
+
+    ``cost_usd`` is null when any part of it is not known.
+    """
+    calls = [e for e in entries if e.kind == "model" and e.copied_from is None]
     cost, unknown = Decimal(0), False
     for call in calls:
         if call.cost_usd is not None:
@@ -161,7 +164,7 @@ def display_status(record: RunRecord) -> str:
 
 
 def call_rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Every attempt at a model call, in the order they were made."""
+    """Every attempt at a model call, in the order they were made; those of another run have its id as ``copied_from``."""
     return [
         {
             "path": e.path,
@@ -181,6 +184,7 @@ def call_rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
             "finished_at": e.finished_at,
             "error": e.error,
             "partial": e.partial,
+            "copied_from": e.copied_from,
         }
         for e in entries
         if e.kind == "model"

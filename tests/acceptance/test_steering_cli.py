@@ -36,6 +36,9 @@ def test_a_fork_pays_only_for_what_it_does_anew(cli: Cli, server: OpenAIServer) 
     )
     assert server.count() > paid
     assert (cli.cwd / "second" / "slug.py").read_bytes() == (cli.cwd / "w" / "slug.py").read_bytes()
+    assert done.object["usage"]["requests"] == server.count() - paid
+    shown = " ".join(cli("runs", "show", "last", "--calls").out.split())
+    assert shown.count(f"copied from run {first}") == paid - done.object["usage"]["requests"]
 
 
 def test_a_fork_that_is_only_made_is_started_by_resume(cli: Cli, server: OpenAIServer) -> None:

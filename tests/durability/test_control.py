@@ -21,7 +21,10 @@ from windlass.export import export_run
 from windlass.journal import EntryState, RunRecord
 from windlass.people import Answer as Said
 from windlass.people import StopSignal
+from windlass.prefixes import cacheable_tokens
+from windlass.report import call_rows, report
 from windlass.testing.server import Answer, Fault, OpenAIServer, Request
+from windlass.web.stats import run_page, sums
 
 ASKING = '{"acceptance_criteria": ["One dash."], "open_questions": ["What about umlauts?"]}'
 
@@ -65,6 +68,53 @@ async def test_a_fork_pays_again_only_from_its_step_on(
     assert steps_asked(server, new.run_id) == ["implementation_step[slug.py]", "summary_step"]
     kept = {e.path for e in await app.journal.entries(new.run_id) if e.kind == "model"}
     assert kept == {e.path for e in await app.journal.entries(first.run_id) if e.kind == "model"}
+
+
+async def test_what_a_fork_took_over_counts_once_everywhere(app: App, tmp_path: Path) -> None:
+    options = {"requirement": "A slug", "yes": True}
+    first = await run(app, tmp_path)
+    mine = [e for e in await app.journal.entries(first.run_id) if e.kind == "model"]
+    (day,) = await sums(app, "day", 2)
+    assert day["requests"] == len(mine)
+    estimated = await app.estimate("coding", options)
+    before = {name: [s.cost_micro for s in app.prompts.stats(name)] for name in app.prompts.names()}
+
+    # Its whole budget is the worst case of its one call.
+    changes = {"budget": str(mine[-1].reserved_usd)}
+    new = await app.fork(first.run_id, "summary_step", changes=changes)
+    done = await app.execute(new.run_id)
+    assert (done.status, done.error) == (WorkflowStatus.Success, None)
+    entries = await app.journal.entries(new.run_id)
+    own = [e for e in entries if e.kind == "model" and e.copied_from is None]
+    assert [e.path for e in own] == ["summary_step/model[0]"]
+    told = report(done, entries, await app.journal.events(new.run_id))
+    assert told["usage"]["requests"] == 1
+    assert told["usage"]["cost_usd"] == float(own[0].cost_usd or 0) > 0
+    assert {s["path"]: s["requests"] for s in told["steps"]}["design_step"] == 0
+    rows = {row["path"]: row for row in call_rows(entries)}
+    assert rows["design_step/model[0]"]["copied_from"] == first.run_id
+    assert rows["design_step/model[0]"]["cost_usd"] == "0"
+    assert cacheable_tokens([mine[0], mine[0]]) > 0
+    assert cacheable_tokens([e for e in entries if e.copied_from] * 2) == 0
+    exported = await export_run(app.journal, new.run_id)
+    assert {e["copied_from"] for e in exported["entries"] if e["path"] == "design_step/model[0]"} == {
+        first.run_id
+    }
+
+    (day,) = await sums(app, "day", 2)
+    assert day["requests"] == len(mine) + 1
+    assert day["cost_usd"] == pytest.approx(float(sum(e.cost_usd or 0 for e in [*mine, *own])))
+    page = {row["run_id"]: row for row in (await run_page(app, 10, "", "", None))["runs"]}
+    assert page[new.run_id]["requests"] == 1
+    # The estimate is of whole runs, and a prompt's cost that of what was really asked.
+    assert await app.estimate("coding", options) == estimated
+    after = {name: [s.cost_micro for s in app.prompts.stats(name)] for name in before}
+    assert [name for name in before if after[name] != before[name]] == ["coding.summary"]
+    # What is kept stays when the run that paid for it is forgotten.
+    await app.journal.delete_run(first.run_id)
+    await app.forget_old(keep_days=1)
+    again = await app.fork(new.run_id, "summary_step")
+    assert (await app.execute(again.run_id)).status is WorkflowStatus.Success
 
 
 async def test_a_fork_into_another_folder_brings_the_files_along(app: App, tmp_path: Path) -> None:

@@ -48,4 +48,5 @@ def full_entry(path: str = "step/model[0]") -> Entry:
         provenance="database",
         started_at=1_800_000_000.25,
         finished_at=1_800_000_001.5,
+        copied_from="run-0000",
     )

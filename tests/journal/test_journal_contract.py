@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tests.journal.journals import Clock, entry, full_entry, run
+from windlass.effects import spent_so_far
 from windlass.errors import JournalError, LeaseLost, NotFound, RunOwnedElsewhere
 from windlass.events import Event, WorkflowStatus
 from windlass.ids import sha256_hex
 from windlass.journal import EntryState, Journal, Lease
+from windlass.report import usage_of
 
 
 async def owned(journal: Journal, run_id: str = "run-0001", **fields: Any) -> Lease:
@@ -312,8 +315,32 @@ async def test_a_fork_takes_over_what_is_kept_and_done(journal: Journal) -> None
         await journal.claim(lease, one)
     await journal.fork("run-0001", run("run-0002", parent_run="run-0001"), keep=["c", "a"])
     await journal.delete_run("run-0001")
-    assert await journal.entries("run-0002") == [done.evolve(attempt=2, run_id="run-0002")]
+    (taken,) = await journal.entries("run-0002")
+    assert taken == done.evolve(attempt=2).taken_over("run-0002")
+    assert (taken.run_id, taken.result, taken.copied_from) == ("run-0002", done.result, "run-0001")
     assert (await journal.get_run("run-0002")).parent_run == "run-0001"
+
+
+async def test_a_fork_pays_nothing_for_what_another_run_did(journal: Journal) -> None:
+    lease = await owned(journal)
+    paid = entry(
+        "a", state=EntryState.DONE, cost_usd=Decimal("0.5"), reserved_usd=Decimal("2"), input_tokens=7
+    )
+    dark = entry("b", state=EntryState.DONE, reserved_usd=Decimal("2"))
+    read = entry("c", state=EntryState.DONE, kind="read")
+    for one in (paid, dark, read):
+        await journal.claim(lease, one)
+    await journal.fork("run-0001", run("run-0002"), keep=["a", "b", "c"])
+    await journal.fork("run-0002", run("run-0003"), keep=["a", "b", "c"])
+    for run_id in ("run-0002", "run-0003"):
+        entries = await journal.entries(run_id)
+        assert [(e.cost_usd, e.reserved_usd) for e in entries] == [(0, None), (0, None), (None, None)]
+        # A fork of a fork names the run that did it.
+        assert {e.copied_from for e in entries} == {"run-0001"}
+        assert entries[0].input_tokens == 7
+        assert spent_so_far(entries) == 0
+        assert usage_of(entries)["requests"] == 0
+    assert (await journal.entries("run-0001"))[0] == paid
 
 
 async def test_a_deleted_run_is_gone_and_its_owner_writes_nothing_more(journal: Journal) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from windlass.errors import JournalError, LeaseLost, NotFound, RunOwnedElsewhere
 from windlass.events import Event, WorkflowStatus
 from windlass.ids import sha256_hex
 from windlass.journal import EntryState, Lease
+from windlass.store import stats
 from windlass.store.base import Database
 from windlass.store.journal import SqlJournal
 from windlass.store.writer import writer_of
@@ -238,6 +240,25 @@ async def test_clean_up_takes_what_is_old_and_ended_and_nothing_else(
     with pytest.raises(NotFound):
         await journal.get_blob(sha256_hex("old-success" * 400))
     assert (await journal.gc(keep_days=90, protected=["old-evidence"])).runs == 0
+
+
+async def test_what_a_fork_took_over_is_summed_up_once(journal: SqlJournal, database: Database) -> None:
+    await journal.create_run(run())
+    lease = await journal.acquire("run-0001", "me")
+    for path in ("a", "b"):
+        paid = entry(path, state=EntryState.DONE, cost_usd=Decimal("0.5"), input_tokens=7, started_at=5.0)
+        await journal.claim(lease, paid)
+    await journal.fork("run-0001", run("run-0002"), keep=["a", "b"])
+    lease = await journal.acquire("run-0002", "me")
+    await journal.claim(lease, entry("c", cost_usd=Decimal("0.25"), output_tokens=1, started_at=5.0))
+    with database.reading() as connection:
+        calls = stats.calls_since(connection, 0.0)
+        used = stats.used_by(connection, ["run-0001", "run-0002"])
+    assert sorted(call.run_id for call in calls) == ["run-0001", "run-0001", "run-0002"]
+    assert used == {
+        "run-0001": stats.Used(2, 14, 1_000_000_000),
+        "run-0002": stats.Used(1, 1, 250_000_000),
+    }
 
 
 async def test_a_fork_of_a_run_that_is_not_there_makes_nothing(journal: SqlJournal) -> None:

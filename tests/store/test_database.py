@@ -112,6 +112,46 @@ def test_each_migration_comes_up_from_the_one_before_with_data(empty_url, monkey
     database.close()
 
 
+def test_what_forks_took_over_before_it_was_marked_is_found(empty_url, monkeypatch):
+    before = migrate.revisions()[: migrate.revisions().index("m005_copied_entries")]
+    monkeypatch.setattr(migrate, "revisions", lambda: before)
+    monkeypatch.setattr(migrate, "_run", lambda connection: _upgrade(connection, before[-1]))
+    database = Database(empty_url)
+    run = (
+        "INSERT INTO runs (run_id, workflow, title, status, workspace, options, pins, parent_run, epoch, cancel_requested, "
+        "created_at, updated_at) VALUES (:id, 'w', 't', 'Success', '', '{}', '{}', :parent, 0, false, 1, 1)"
+    )
+    entry = (
+        "INSERT INTO run_entries (run_id, path, attempt, kind, digest, state, cost_nano_usd, reserved_nano_usd, started_at) "
+        "VALUES (:run, :path, 1, :kind, 'd', 'done', :cost, 9, :at)"
+    )
+    with database.writing() as connection:
+        connection.execute(
+            text(run),
+            [{"id": "one", "parent": None}, {"id": "two", "parent": "one"}, {"id": "3", "parent": "two"}],
+        )
+        rows = [
+            ("one", "a", "model", 5, 1.25), ("one", "b", "read", None, 1.5), ("one", "c", "model", 5, 1.75),
+            ("two", "a", "model", 5, 1.25), ("two", "b", "read", None, 1.5), ("two", "c", "model", 7, 2.75),
+            ("3", "a", "model", 5, 1.25), ("3", "c", "model", 7, 2.75),
+        ]  # fmt: skip
+        names = ("run", "path", "kind", "cost", "at")
+        connection.execute(text(entry), [dict(zip(names, row, strict=True)) for row in rows])
+    monkeypatch.undo()
+    database.upgrade()
+    with database.reading() as connection:
+        query = (
+            "SELECT run_id, path, copied_from, cost_nano_usd, reserved_nano_usd FROM run_entries ORDER BY id"
+        )
+        found = [tuple(row) for row in connection.execute(text(query))]
+    assert found == [
+        ("one", "a", None, 5, 9), ("one", "b", None, None, 9), ("one", "c", None, 5, 9),
+        ("two", "a", "one", 0, None), ("two", "b", "one", None, None), ("two", "c", None, 7, 9),
+        ("3", "a", "two", 0, None), ("3", "c", "two", 0, None),
+    ]  # fmt: skip
+    database.close()
+
+
 def _upgrade(connection, revision):
     from alembic import command
 

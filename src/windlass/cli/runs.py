@@ -197,13 +197,19 @@ def _print_run(found: dict[str, Any]) -> None:
 _SOURCES = {"stale": " (stale)", "default": " (from the code)"}
 
 
+def _cost(call: Mapping[str, Any]) -> str:
+    if call["copied_from"] is not None:
+        return f"copied from run {call['copied_from']}"
+    return "cost unknown" if call["cost_usd"] is None else f"${call['cost_usd']}"
+
+
 def _call_details(call: Mapping[str, Any]) -> list[str]:
     tokens = [call["input_tokens"], call["output_tokens"]]
     return [
         call["prompt"] + _SOURCES.get(call["provenance"], ""),
         f"{call['model']}",
         "tokens unknown" if None in tokens else f"{tokens[0]}→{tokens[1]} tokens",
-        "cost unknown" if call["cost_usd"] is None else f"${call['cost_usd']}",
+        _cost(call),
         *filter(None, [call["error"]]),
     ]
 

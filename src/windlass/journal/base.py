@@ -35,7 +35,8 @@ class Entry:
 
     ``path`` names the effect (``testing_step.repair[2]/model[0]``), ``attempt`` counts from 1, ``digest``
     identifies the request. ``request`` and ``result`` are JSON values. Costs are USD; ``cost_usd`` None =
-    not known; ``reserved_usd`` is the worst case that was set aside. Times are seconds since 1970.
+    not known; ``reserved_usd`` is the worst case that was set aside. Times are seconds since 1970. ``copied_from`` is
+    the run that did it, where this one is a fork that took it over: then it cost this run nothing.
     """
 
     run_id: str
@@ -61,10 +62,18 @@ class Entry:
     provenance: str | None = None
     started_at: float = 0.0
     finished_at: float | None = None
+    copied_from: str | None = None
 
     def evolve(self, **changes: Any) -> Entry:
         """A copy with these fields changed."""
         return replace(self, **changes)
+
+    def taken_over(self, run_id: str) -> Entry:
+        """The same effect in a fork: known as another run's, and not paid for again."""
+        cost = Decimal(0) if self.kind == "model" else None
+        return self.evolve(
+            run_id=run_id, copied_from=self.copied_from or self.run_id, cost_usd=cost, reserved_usd=None
+        )
 
 
 @dataclass(frozen=True)
@@ -188,7 +197,7 @@ class Journal(Protocol):
         """The bytes. Raises NotFound."""
 
     async def fork(self, run_id: str, new_run: RunRecord, *, keep: Sequence[str]) -> None:
-        """Create ``new_run`` with copies of the done entries of ``run_id`` whose paths are in ``keep``."""
+        """Create ``new_run`` with the done entries of ``run_id`` whose paths are in ``keep``, :meth:`Entry.taken_over`."""
 
     async def delete_run(self, run_id: str) -> None:
         """Forget a run, its entries and events. Blobs nobody points to go with the next clean-up."""

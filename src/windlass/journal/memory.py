@@ -138,7 +138,7 @@ class MemoryJournal:
         wanted = set(keep)
         for (path, attempt), entry in self._entries.get(run_id, {}).items():
             if path in wanted and entry.state is EntryState.DONE:
-                self._entries[new_run.run_id][path, attempt] = entry.evolve(run_id=new_run.run_id)
+                self._entries[new_run.run_id][path, attempt] = entry.taken_over(new_run.run_id)
 
     async def delete_run(self, run_id: str) -> None:
         for kept in (self._runs, self._entries, self._events):

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import insert, literal, select, text
+from sqlalchemy import ColumnElement, case, func, insert, literal, null, select, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -32,6 +32,18 @@ from windlass.store.values import Parcel, compress, dump_json, dump_value
 from windlass.store.writer import RECONNECT_SECONDS, Write, lease_lost, writer_of
 
 T = TypeVar("T")
+
+
+def _taken_over(run_id: str) -> dict[str, ColumnElement[Any]]:
+    """The columns of a fork's entry, from those of the entry it takes over; as :meth:`Entry.taken_over`."""
+    old = run_entries.c
+    columns: dict[str, ColumnElement[Any]] = {column.name: column for column in old if column.name != "id"}
+    return columns | {
+        "run_id": literal(run_id),
+        "copied_from": func.coalesce(old.copied_from, old.run_id),
+        "cost_nano_usd": case((old.kind == "model", 0)),
+        "reserved_nano_usd": null(),
+    }
 
 
 class SqlJournal:
@@ -114,15 +126,11 @@ class SqlJournal:
             done = run_entries.c.state == EntryState.DONE.value
             found = select(run_entries.c.id, run_entries.c.path).where(run_entries.c.run_id == run_id, done)
             ids = [id_ for id_, path in connection.execute(found.order_by(run_entries.c.id)) if path in kept]
-            columns = [c for c in run_entries.c if c.name not in ("id", "run_id")]
+            taken_over = _taken_over(new_run.run_id)
             for start in range(0, len(ids), 500):
-                rows = select(literal(new_run.run_id), *columns).where(
-                    run_entries.c.id.in_(ids[start : start + 500])
-                )
+                rows = select(*taken_over.values()).where(run_entries.c.id.in_(ids[start : start + 500]))
                 connection.execute(
-                    insert(run_entries).from_select(
-                        ["run_id", *[c.name for c in columns]], rows.order_by(run_entries.c.id)
-                    )
+                    insert(run_entries).from_select(list(taken_over), rows.order_by(run_entries.c.id))
                 )
             needed = select(literal(new_run.run_id), run_blobs.c.sha256)
             connection.execute(

@@ -121,6 +121,7 @@ def entry_row(run_id: str, entry: Entry, request: str | None, result: str | None
         "provenance": entry.provenance,
         "started_at": entry.started_at,
         "finished_at": entry.finished_at,
+        "copied_from": entry.copied_from,
     }
 
 
@@ -150,6 +151,7 @@ def entry_record(row: RowMapping, texts: Mapping[str, str]) -> Entry:
         provenance=row["provenance"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        copied_from=row["copied_from"],
     )
 
 

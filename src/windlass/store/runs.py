@@ -81,6 +81,8 @@ run_entries = Table(
     Column("provenance", Text),
     Column("started_at", Double, nullable=False),
     Column("finished_at", Double),
+    # The run that did it, where this one is a fork that took it over at no cost.
+    Column("copied_from", String(64)),
     UniqueConstraint("run_id", "path", "attempt", name="uq_run_entries_run_id_path_attempt"),
 )
 

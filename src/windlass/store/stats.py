@@ -16,6 +16,8 @@ from windlass.store.journal_rows import run_record
 from windlass.store.runs import run_entries, runs
 
 _CHUNK = 500
+#: Attempts at model calls, each counted for the run that made it: not for a fork that took its reply over.
+_CALLS = (run_entries.c.kind == "model", run_entries.c.copied_from.is_(None))
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def runs_before(
 
 
 def used_by(connection: Connection, run_ids: Sequence[str]) -> dict[str, Used]:
-    """What each run's model calls used; runs without calls are left out."""
+    """What each run's own model calls used; runs without any are left out."""
     unknown = func.sum(case((run_entries.c.cost_nano_usd.is_(None), 1), else_=0))
     query = (
         select(
@@ -71,7 +73,7 @@ def used_by(connection: Connection, run_ids: Sequence[str]) -> dict[str, Used]:
             func.sum(func.coalesce(run_entries.c.cost_nano_usd, 0)),
             unknown,
         )
-        .where(run_entries.c.kind == "model")
+        .where(*_CALLS)
         .group_by(run_entries.c.run_id)
     )
     found: dict[str, Used] = {}
@@ -83,7 +85,7 @@ def used_by(connection: Connection, run_ids: Sequence[str]) -> dict[str, Used]:
 
 
 def calls_since(connection: Connection, since: float) -> list[CallRow]:
-    """Every attempt at a model call that began at or after ``since`` (seconds since 1970)."""
+    """Every attempt at a model call, of the run that made it, that began at or after ``since`` (seconds since 1970)."""
     zero: Any = 0
 
     def known(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -103,7 +105,7 @@ def calls_since(connection: Connection, since: float) -> list[CallRow]:
             (run_entries.c.state == "unknown").label("unknown"),
         )
         .join(runs, runs.c.run_id == run_entries.c.run_id)
-        .where(run_entries.c.kind == "model", run_entries.c.started_at >= since)
+        .where(*_CALLS, run_entries.c.started_at >= since)
     )
     found: Iterable[Any] = connection.execute(query)
     return [CallRow(*row) for row in found]

@@ -190,6 +190,7 @@ class CallRow(_Answer):
     finished_at: float | None
     error: str | None
     partial: str | None
+    copied_from: str | None
 
 
 class PromptOfCall(_Answer):
