@@ -24,7 +24,7 @@ from windlass.llm.base import BaseLLMIntegration
 from windlass.llm.registry import LLMIntegrationRegistry
 from windlass.logs import RunLog
 from windlass.owners import is_interrupted, is_owned, owner_name, take
-from windlass.people import Answer, AskPerson, StopSignal
+from windlass.people import Answer, AskPerson, StopSignal, check_answer
 from windlass.pinning import used_prompts
 from windlass.plan import EventLog
 from windlass.prompt import PromptStore
@@ -281,6 +281,7 @@ class App:
         asked = waiting_for(record, await self.journal.events(record.run_id))
         if asked is None:
             raise JournalError(f"Run {record.run_id} waits for no answer (it is {record.status.value}).")
+        check_answer(asked["kind"], asked["text"], answer)
         now = time.time()
         await self.journal.answer(
             record.run_id,

@@ -23,7 +23,15 @@ from windlass.ids import sha256_hex
 from windlass.journal import Entry, EntryState, RunJournal, digest_of, step_of
 from windlass.llm.base import BaseLLMIntegration, CallTags, Message, Reply
 from windlass.llm.registry import LLMIntegrationRegistry
-from windlass.people import Answer, AskPerson, Interrupted, Question, StopSignal, WaitingForPerson
+from windlass.people import (
+    Answer,
+    AskPerson,
+    Interrupted,
+    Question,
+    StopSignal,
+    WaitingForPerson,
+    check_answer,
+)
 from windlass.plan import EventLog
 from windlass.prompt import PromptStore, Resolved
 from windlass.sandbox.base import Sandbox
@@ -330,6 +338,7 @@ class Effects:
             answer = await self.ask_person(question)
         if answer is None:
             raise WaitingForPerson(question)
+        check_answer(question.kind, question.text, answer)
         result = {"action": answer.action, "text": answer.text}
         await self.journal.record(question.path, "answer", question.digest, dict(question.detail), result)
         self.log.answered(question.path, result)

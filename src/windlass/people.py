@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from windlass.errors import WindlassError
+from windlass.errors import InputError, WindlassError
 from windlass.journal import digest_of
 
 
@@ -49,6 +49,31 @@ class Answer:
 
     action: str
     text: str = ""
+
+
+#: What can be said to a question, by its kind; to one of a kind that is not named here, anything.
+_ACTIONS: Mapping[str, Sequence[str]] = {
+    "writes": ("approve", "reject"),
+    "repeat": ("approve", "reject"),
+}
+_ALL_ACTIONS = ("approve", "reject", "edit", "answer")
+
+
+def actions_for(kind: str) -> Sequence[str]:
+    """What can be said to a question of this kind."""
+    return _ACTIONS.get(kind, _ALL_ACTIONS)
+
+
+def check_answer(kind: str, text: str, answer: Answer) -> None:
+    """Refuse what is no answer to the question ``text``, before anything is kept. Raises InputError."""
+    known = actions_for(kind)
+    if answer.action not in known:
+        raise InputError(
+            f"The question {text!r} is answered with {', '.join(known[:-1])} or {known[-1]}, not with "
+            f"{answer.action!r}."
+        )
+    if answer.action in ("edit", "answer") and not answer.text.strip():
+        raise InputError(f"{answer.action!r} needs a text, and there is none.")
 
 
 #: Asks the person at the terminal; None = nobody is there.

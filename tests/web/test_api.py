@@ -141,6 +141,8 @@ def test_a_gate_is_answered_and_the_run_goes_on(served: Served, client: httpx.Cl
         assert run["waiting_for"]["kind"] == "writes"
         assert "notes.txt" in run["waiting_for"]["detail"]["diff"]
         assert client.post(f"/api/runs/{run_id}/answer", json={"action": "maybe"}).status_code == 422
+        none = client.post(f"/api/runs/{run_id}/answer", json={"action": "edit", "text": "Other notes"})
+        assert (none.status_code, "approve or reject" in none.text) == (400, True)
         assert client.post(f"/api/runs/{run_id}/answer", json={"action": "approve"}).status_code == 200
         # It still says that it waits until it has been taken up again.
         wait_for(lambda: status_of(client, run_id) == "Success", why="the run to go on")

@@ -36,8 +36,9 @@ async def ask_at_terminal(console: Console, question: Question, leave: asyncio.E
                 text = await asyncio.to_thread(_edit, str(question.detail.get("requirement", "")))
                 # Ctrl-C in the editor was meant for the editor.
                 leave.clear()
-                if text is not None:
+                if text is not None and text.strip():
                     return Answer("edit", text)
+                console.print("Nothing was changed.")
             elif key == "q" and "q" in choices:
                 answers = [f"{q}\n{await _line(safe(q), leave)}" for q in questions]
                 return Answer("answer", "\n\n".join(answers))
