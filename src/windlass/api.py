@@ -18,24 +18,25 @@ In async code ``await windlass.arun(…)``, or iterate over it for the events as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from windlass.app import WORKFLOWS, App
-from windlass.errors import InputError, WorkflowExecutionError
+from windlass.errors import ArgumentError, InputError, WorkflowExecutionError
 from windlass.events import Event, Listener, WorkflowStatus
-from windlass.inputs import given_files, workspace_folder
+from windlass.inputs import GivenFiles, as_list, check_command, command_words, given_files, workspace_folder
 from windlass.llm.base import BaseLLMIntegration
 from windlass.people import StopSignal
 from windlass.report import run_report
 from windlass.settings import Settings, load_settings
 from windlass.wiring import stored_names
-from windlass.workflows.adapter import workflow_named
+from windlass.workflows.adapter import as_model, refuse_outside, tagged, workflow_named
+from windlass.workflows.options import tag_options
 
-#: A model by name, or one that is at hand.
-Model = str | BaseLLMIntegration
+#: A model by name, or one that is at hand: also a function from a prompt to its reply.
+Model = str | BaseLLMIntegration | Callable[[str], Any]
 
 #: The option that holds what a person asks, where it is not ``message``.
 _MESSAGE = {"coding": "requirement"}
@@ -138,8 +139,8 @@ def arun(
     message: str,
     *,
     workspace: str | Path | None = None,
-    files: Iterable[str | Path] = (),
-    references: Iterable[str | Path] = (),
+    files: str | Path | Iterable[str | Path] = (),
+    references: str | Path | Iterable[str | Path] = (),
     model: Model | None = None,
     fast_model: Model | None = None,
     judge_model: Model | None = None,
@@ -150,7 +151,8 @@ def arun(
     """A run of ``workflow`` (by name, see docs/reference/workflows.md): await it, or iterate over its events.
 
     ``workspace`` is a folder or ``s3://`` address, this folder by default. ``files`` and ``references`` are paths or
-    patterns, looked for in the workspace first. A model is a name of the settings or a :class:`BaseLLMIntegration`.
+    patterns, looked for in the workspace first. A model is a name of the settings, a :class:`BaseLLMIntegration`
+    or a function from a prompt to its reply.
     ``options`` are the workflow's own: ``to``, ``pages``, ``best_of``, ``loops``, ``context``, ``budget``, …
 
     Raises, once awaited: InputError (mostly also a ValueError) for what cannot be started, JournalError and StoreError
@@ -163,14 +165,25 @@ def arun(
         for name in options:
             if name not in _KNOWN:
                 raise InputError(f"No option is called {name!r}; known: {', '.join(sorted(_KNOWN))}.")
+        chosen = {name: value for name, value in options.items() if value is not None}
+        if key != "coding":
+            key, by_tag = tagged(key, chosen.pop("tags", {}))
+            chosen |= by_tag
+        for name in chosen.keys() & (_DOCUMENTS_ONLY if key == "coding" else {"tests"}):
+            raise InputError(f"The workflow {key} has no use for the option {name!r}.")
         named, given = _models(main=model, fast=fast_model, judge=judge_model)
-        root, _ = workspace_folder(str(workspace or Path.cwd()), message)
+        if {**tag_options(chosen.get("tags", {})), **chosen}.get("model") is not None:
+            given.pop("main", None)  # a tag names the model
+        if "test_command" in chosen:
+            check_command(command_words(chosen["test_command"]))
+        root, _ = workspace_folder(str(workspace or Path.cwd()), "")
         known = settings or load_settings()
-        stored = await stored_names(known, root) if files or references else ()
-        wanted = _files(key, root, files, references, stored)
+        names, read = as_list("files", files), as_list("references", references)
+        stored = await stored_names(known, root) if names or read or chosen.get("tests") else ()
+        wanted = _files(key, root, names, read, stored, chosen)
         app = App(known, given)
         try:
-            record = await app.create_run(
+            record = await app.new_record(
                 key,
                 message,
                 root,
@@ -179,10 +192,11 @@ def arun(
                     **wanted,
                     **{_OPTION[role]: name for role, name in named.items()},
                     "yes": not options.get("approve"),
-                    **{name: value for name, value in options.items() if value is not None},
+                    **chosen,
                 },
             )
             app.check_models(record.options)
+            await app.keep(record)
             heard = list(listeners)
             return await _follow(app, record.run_id, [on_event, *heard], stop, watched or bool(heard))
         finally:
@@ -244,6 +258,11 @@ _KNOWN = frozenset(
     }
 )  # fmt: skip
 
+#: Those of them that the coding workflow has no use for.
+_DOCUMENTS_ONLY = frozenset(
+    {"to", "pages", "context", "best_of", "loops", "criteria", "concurrency", "texts"}
+)
+
 _OPTION = {"main": "model", "fast": "fast_model", "judge": "judge_model"}
 
 
@@ -254,10 +273,14 @@ async def _follow(
     return RunResult(await run_report(app.journal, run_id))
 
 
-def _models(**roles: Model | None) -> tuple[dict[str, str], dict[str, BaseLLMIntegration]]:
+def _models(**roles: Any) -> tuple[dict[str, str], dict[str, BaseLLMIntegration]]:
     """The roles that are named, and those that are at hand. A main model at hand also serves the roles left open."""
     named = {role: model for role, model in roles.items() if isinstance(model, str)}
-    given = {role: model for role, model in roles.items() if isinstance(model, BaseLLMIntegration)}
+    given: dict[str, BaseLLMIntegration] = {}
+    for role, model in roles.items():
+        at_hand = None if role in named else as_model(_OPTION[role], model, named=True)
+        if at_hand is not None:
+            given[role] = at_hand
     if "main" in given:
         for role in roles:
             if role not in named:
@@ -268,23 +291,50 @@ def _models(**roles: Model | None) -> tuple[dict[str, str], dict[str, BaseLLMInt
 def _files(
     workflow: str,
     root: str,
-    files: Iterable[str | Path],
-    references: Iterable[str | Path],
+    files: Sequence[str],
+    references: Sequence[str],
     stored: Sequence[str],
+    chosen: dict[str, Any],
 ) -> dict[str, Any]:
+    coding, reserved = workflow == "coding", [str(chosen.get("to"))]
+    texts = chosen.pop("texts", {})
+    if not isinstance(texts, Mapping):
+        raise ArgumentError("The texts must be texts by name, such as {'notes.md': '# Notes'}.")
+    own = GivenFiles(imports=dict(texts))
     found = given_files(
-        [str(name) for name in files], root, must_exist=workflow != "coding", what="file", stored=stored
+        files,
+        root,
+        must_exist=not coding,
+        what="file",
+        stored=stored,
+        brought_in=coding,
+        besides=own,
+        reserved=reserved,
     )
+    if coding:
+        if references:
+            raise InputError("The workflow coding has no use for references; name them with files.")
+        tests = given_files(
+            as_list("tests", chosen.pop("tests", None)),
+            root,
+            must_exist=True,
+            what="tests",
+            stored=stored,
+            brought_in=True,
+            besides=found,
+        )
+        return {
+            "files": [name for name in found.names if name not in tests.names],
+            "tests": tests.names,
+            "imports": {**found.imports, **tests.imports},
+        }
+    refuse_outside(workflow, found, root)
+    own.imports.update(found.imports)
     read = given_files(
-        [str(name) for name in references], root, must_exist=True, what="reference", stored=stored
+        references, root, must_exist=True, what="reference", stored=stored, besides=own, reserved=reserved
     )
-    if workflow == "coding":
-        return {"files": found.names, "imports": found.imports}
-    if found.imports and workflow in ("auto", "write-tests"):
-        name = next(iter(found.imports))
-        raise InputError(f"{name} is outside the workspace {root}; name its folder as workspace.")
     return {
         "files": [name for name in found.names if name not in found.imports],
         "references": [name for name in read.names if name not in read.imports],
-        "texts": {**found.imports, **read.imports},
+        "texts": {**own.imports, **read.imports},
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -49,8 +49,9 @@ WORKFLOWS: Mapping[str, str] = {
     "write-pages": "windlass.workflows.write_pages",
     "write-tests": "windlass.workflows.write_tests",
     "auto": "windlass.workflows.auto",
-    "trial": "windlass.workflows.trial",
 }
+#: Those that nobody starts by name: a comparison makes their runs itself.
+_INTERNAL: Mapping[str, str] = {"trial": "windlass.workflows.trial"}
 
 #: A run in one of these goes on only when a person says so.
 ENDED = (WorkflowStatus.Success, WorkflowStatus.Failure, WorkflowStatus.Cancelled)
@@ -132,6 +133,10 @@ class App:
         """The files of a run."""
         return await wiring.workspace(self.settings, record, write=write)
 
+    async def stored_names(self, address: str) -> Sequence[str]:
+        """The names in a workspace that is an object store; none for a folder."""
+        return await wiring.stored_names(self.settings, address)
+
     def check_models(self, options: Mapping[str, Any]) -> None:
         """Raises InputError or BudgetExceeded for what would stop a run before its first call."""
         registry = self.models_for(options)
@@ -185,7 +190,10 @@ class App:
     ) -> RunRecord:
         """Keep a new run, not begun. Raises InputError for an unknown workflow or options it cannot use,
         WorkspaceError for a workspace that cannot be worked in; then nothing is kept."""
-        record = await self.new_record(workflow, title, workspace, options)
+        return await self.keep(await self.new_record(workflow, title, workspace, options))
+
+    async def keep(self, record: RunRecord) -> RunRecord:
+        """Keep a run of :meth:`new_record`. Raises WorkspaceError for a workspace that cannot be worked in."""
         await self.workspace(record)
         await self.journal.create_run(record)
         return record
@@ -329,11 +337,12 @@ class App:
         return new
 
     def _workflow(self, record: RunRecord) -> StepWorkflow[Any]:
-        if record.workflow not in WORKFLOWS:
+        known = {**WORKFLOWS, **_INTERNAL}
+        if record.workflow not in known:
             raise ConfigError(
                 f"Run {record.run_id} needs the workflow {record.workflow!r}, which is not known here."
             )
-        module = importlib.import_module(WORKFLOWS[record.workflow])
+        module = importlib.import_module(known[record.workflow])
         workflow: StepWorkflow[Any] = module.build(record)
         return workflow
 

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
+import shlex
+import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from windlass.errors import InputError, UnsafePath
+from windlass.errors import ArgumentError, InputError, UnsafePath
 from windlass.workspace.names import check_path
 
 #: A requirement longer than this (characters) is not meant to be sent to a model whole.
 MAX_REQUIREMENT = 200_000
-MAX_GIVEN_FILE = 1_000_000
+#: Characters of one given file: what a prompt may carry from all files (:data:`windlass.steps.context.MAX_CONTEXT`).
+MAX_GIVEN_FILE = 600_000
+#: Characters of a value that an error quotes.
+_QUOTED = 80
 
 
 @dataclass
 class GivenFiles:
-    """Files by their names in the workspace; ``imports`` holds the texts of those that come from outside."""
+    """Files by their names for the run; ``imports`` holds the texts of those that come from outside the workspace."""
 
     names: list[str] = field(default_factory=list)
     imports: dict[str, str] = field(default_factory=dict)
@@ -32,7 +39,11 @@ def read_requirement(given: str, what: str = "requirement") -> str:
             sys.stderr.write(f"Type the {what}; end with Ctrl-D.\n")
         text = _decoded(sys.stdin.buffer.read(), "standard input")
     elif given.startswith("@"):
-        text = read_text(Path(given[1:]))
+        if not os.path.lexists(given[1:]):
+            raise InputError(
+                f"There is no file {given[1:]}; to send a text that begins with @, put a space before it."
+            )
+        text = read_text(Path(given[1:]), most=MAX_REQUIREMENT)
     else:
         text = utf8_text(given, what)
     if not text.strip():
@@ -55,24 +66,66 @@ def utf8_text(text: str, what: str) -> str:
     return text
 
 
-def read_text(path: Path) -> str:
+def as_list(what: str, value: Any) -> list[str]:
+    """Texts or paths, of which one alone may be given as it is. ArgumentError for anything else."""
+    if value is None:
+        return []
+    if isinstance(value, str | os.PathLike):
+        value = [value]
+    given = list(value) if isinstance(value, Iterable) and not isinstance(value, bytes | Mapping) else [value]
+    texts = [os.fspath(one) if isinstance(one, os.PathLike) else one for one in given]
+    if not all(isinstance(text, str) for text in texts):
+        raise ArgumentError(f"The {what} must be a text or a list of texts, not {shown(value)}.")
+    return texts
+
+
+def shown(value: Any) -> str:
+    """A value as an error quotes it: not more of it than a sentence can hold."""
+    text = repr(value)
+    return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…"
+
+
+def command_words(command: Any) -> list[str]:
+    """The words of a command that was given as one text or as its words. ArgumentError when it is neither."""
+    if isinstance(command, str):
+        try:
+            return shlex.split(command)
+        except ValueError as error:
+            raise ArgumentError(f"The test command {command!r} cannot be read: {error}.") from None
+    return as_list("test command", command)
+
+
+def check_command(command: Sequence[str]) -> None:
+    """InputError when the sandbox of this machine would not find the program of a test command."""
+    from windlass.sandbox.view import environment
+
+    program, path = command[0] if command else "", environment("", "", None)["PATH"]
+    if not program or ("/" in program and not program.startswith("/")):
+        return  # below the workspace, where the run may make it yet
+    if shutil.which(program, path=path) is None:
+        raise InputError(f"There is no command {program!r} to run tests with; a sandbox looks in {path}.")
+
+
+def read_text(path: Path, *, most: int = MAX_GIVEN_FILE) -> str:
     """A text file of the person's. InputError says in one sentence why it cannot be used."""
+    allowed = f"at most {most:,} characters can be given to a model"
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder; name a file.")
         if path.exists() and not path.is_file():
             raise InputError(f"{path} is not a regular file; name a text file.")
         size = path.stat().st_size
-        if size > MAX_GIVEN_FILE:
-            raise InputError(
-                f"{path} has {size:,} bytes; files of up to {MAX_GIVEN_FILE:,} bytes can be given to a model."
-            )
+        if size > 4 * most:  # no character of UTF-8 has more bytes
+            raise InputError(f"{path} has {size:,} bytes; {allowed}.")
         data = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"There is no file {path}.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
-    return _decoded(data, str(path))
+    text = _decoded(data, str(path))
+    if len(text) > most:
+        raise InputError(f"{path} has {len(text):,} characters; {allowed}.")
+    return text
 
 
 def _decoded(data: bytes, name: str) -> str:
@@ -111,30 +164,92 @@ def workspace_folder(given: str | None, title: str) -> tuple[str, bool]:
 
 
 def given_files(
-    patterns: Iterable[str], workspace: str, *, must_exist: bool, what: str, stored: Sequence[str] = ()
+    patterns: Iterable[str],
+    workspace: str,
+    *,
+    must_exist: bool,
+    what: str,
+    stored: Sequence[str] = (),
+    brought_in: bool = False,
+    besides: GivenFiles | None = None,
+    reserved: Sequence[str] = (),
 ) -> GivenFiles:
-    """Names in the workspace for what was given: paths, folders of tests, or patterns.
+    """Names for what was given: paths, folders of tests, or patterns.
 
-    A path is looked for in the workspace first, then from the current folder; a file outside the workspace is
-    brought in under its own name. ``stored`` = the names in a workspace that is no folder (an object store).
+    A path is looked for in the workspace first, then from the current folder. A file from outside the workspace that is
+    ``brought_in`` has its own name there, and InputError is raised where another given file has it. One that is only shown
+    is called by as much of its path's end as no other file, ``reserved`` name or file ``besides`` has: ``README.md``, else
+    ``template/README.md``. ``stored`` = the names in a workspace that is no folder (an object store).
     """
     root = None if "://" in workspace else Path(workspace)
     found = GivenFiles()
+    known = besides or GivenFiles()
+    for name, path, text in _named(
+        patterns, root, workspace, must_exist=must_exist, what=what, stored=stored
+    ):
+        imports = {**known.imports, **found.imports}
+        if path is None or text is None:
+            taken = name in imports
+        elif brought_in:
+            taken = imports.get(name, text) != text or (
+                name not in imports and name in (*known.names, *found.names)
+            )
+        else:
+            free = (
+                tail for tail in _tails(path) if not _is_other(tail, text, root, stored, imports, reserved)
+            )
+            name = next(free, "")
+            taken = not name
+        if taken:
+            both = name or (path.name if path is not None else "")
+            raise InputError(f"Two given files would both be {both} in the workspace; rename one.")
+        _checked(name, what)
+        if text is not None:
+            found.imports[name] = text
+        if name not in found.names:
+            found.names.append(name)
+    return found
+
+
+def _named(
+    patterns: Iterable[str],
+    root: Path | None,
+    workspace: str,
+    *,
+    must_exist: bool,
+    what: str,
+    stored: Sequence[str],
+) -> Iterator[tuple[str, Path | None, str | None]]:
+    """Each given file's name; for one from outside the workspace also where it is, and its text."""
     for pattern in patterns:
-        if root is None:
-            names = _in_store(pattern, stored, workspace, must_exist=must_exist, what=what)
-            found.names += [name for name in names if name not in found.names]
-            if names:
-                continue
+        names = (
+            _in_store(pattern, stored, workspace, must_exist=must_exist, what=what) if root is None else ()
+        )
+        if names:
+            yield from ((name, None, None) for name in names)
+            continue
         for path in _expand(pattern, root, what):
             name, text = _place(path, root, must_exist=must_exist, what=what)
-            if text is not None:
-                if found.imports.get(name, text) != text:
-                    raise InputError(f"Two given files would both be {name} in the workspace; rename one.")
-                found.imports[name] = text
-            if name not in found.names:
-                found.names.append(name)
-    return found
+            yield name, (None if text is None else path), text
+
+
+def _tails(path: Path) -> Iterator[str]:
+    """The path's name, its last two parts, its last three, and so on."""
+    parts = Path(os.path.normpath(path.absolute())).parts[1:]
+    return ("/".join(parts[-count:]) for count in range(1, len(parts) + 1))
+
+
+def _is_other(
+    name: str,
+    text: str,
+    root: Path | None,
+    stored: Sequence[str],
+    imports: Mapping[str, str],
+    reserved: Sequence[str],
+) -> bool:
+    """Whether that name already means something else than this text."""
+    in_workspace = name in stored if root is None else (root / name).exists()
+    return in_workspace or name in reserved or imports.get(name, text) != text
 
 
 def _in_store(

@@ -23,7 +23,7 @@ BAD = (
     (("experiment", "status", NAME), "never"),
     (("add", NAME, ""), "empty"),
     (("add", NAME, "no variable at all"), "{{requirement}}"),
-    (("add", NAME, "@big.md"), "1,000,000"),
+    (("add", NAME, "@big.md"), "200,000"),
     (("use", NAME, "1", "--expected-revision", "99"), "changed by someone else"),
     (("rollback", NAME), "no earlier live version"),
     (("promote", NAME, "--auto"), "no evidence"),

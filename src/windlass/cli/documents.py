@@ -161,51 +161,57 @@ def auto(message: str, **given: Any) -> None:
 
 
 def _start(workflow: str, message: str, given: dict[str, Any], outline: Outline) -> None:
-    import shlex
     from pathlib import Path
 
     from windlass.cli.common import stored_names
+    from windlass.cli.run import command_of
     from windlass.cli.session import Output, start_run
     from windlass.errors import InputError
     from windlass.inputs import given_files, read_requirement, workspace_folder
 
-    tags = dict(given["tags"])
-    workflow = _tagged(workflow, tags)
+    workflow, tagged = _tagged(workflow, dict(given["tags"]))
+    asked = {
+        name: given.get(name)
+        for name in ("to", "pages", "best_of", "loops", "criteria", "concurrency", "max_repairs")
+    }
+    asked = {**asked, **run_options(given), **tagged}
     text = read_requirement(message, "message")
     workspace, _ = workspace_folder(given["workspace"] or str(Path.cwd()), text)
     stored = stored_names(workspace, given["files"], given["references"])
-    files = given_files(given["files"], workspace, must_exist=True, what="file", stored=stored)
-    references = given_files(given["references"], workspace, must_exist=True, what="reference", stored=stored)
+    reserved = [asked["to"]] if asked["to"] else []
+    files = given_files(
+        given["files"], workspace, must_exist=True, what="file", stored=stored, reserved=reserved
+    )
+    references = given_files(
+        given["references"],
+        workspace,
+        must_exist=True,
+        what="reference",
+        stored=stored,
+        besides=files,
+        reserved=reserved,
+    )
     if files.imports and workflow in ("auto", "write-tests"):
         name = next(iter(files.imports))
         raise InputError(f"{name} is outside the workspace {workspace}; name its folder with --workspace.")
-    command = given.get("test_command")
     options = {
         "message": text,
         "files": [name for name in files.names if name not in files.imports],
         "references": [name for name in references.names if name not in references.imports],
         "texts": {**files.imports, **references.imports},
         "context": list(given["context"]),
-        "tags": tags,
-        "test_command": shlex.split(command) if command else None,
-        **{
-            name: given.get(name)
-            for name in ("to", "pages", "best_of", "loops", "criteria", "concurrency", "max_repairs")
-        },
-        **run_options(given),
+        "test_command": command_of(given),
+        **asked,
     }
     options = {name: value for name, value in options.items() if value is not None}
     output = Output(as_json=given["as_json"], quiet=given["quiet"])
     start_run(workflow, text, workspace, options, output, outline=outline)
 
 
-def _tagged(workflow: str, tags: dict[str, str]) -> str:
-    """The workflow that a tag names, else the command's own."""
-    for name in tags:
-        if name.strip().lower() == "workflow":
-            from windlass.app import WORKFLOWS
-            from windlass.workflows.adapter import workflow_named
+def _tagged(workflow: str, tags: dict[str, str]) -> tuple[str, dict[str, Any]]:
+    """The workflow that a tag names, else the command's own, and the options that tags set."""
+    if not tags:
+        return workflow, {}
+    from windlass.workflows.adapter import tagged
 
-            known = [name for name in WORKFLOWS if name != "coding"]
-            return workflow_named(tags[name], known)
-    return workflow
+    return tagged(workflow, tags)

@@ -139,8 +139,6 @@ def coding(requirement: str, **given: Any) -> None:
 
     Exit codes: 0 Success, 1 Failure, 2 wrong usage, 3 waiting for a person, 130 interrupted.
     """
-    import shlex
-
     from windlass.cli.common import stored_names
     from windlass.cli.session import Output, start_run
     from windlass.inputs import given_files, read_requirement, workspace_folder
@@ -148,17 +146,26 @@ def coding(requirement: str, **given: Any) -> None:
     text = read_requirement(requirement)
     workspace, new_folder = workspace_folder(given["workspace"], text)
     stored = stored_names(workspace, given["files"], given["tests"])
-    files = given_files(given["files"], workspace, must_exist=False, what="file", stored=stored)
-    tests = given_files(given["tests"], workspace, must_exist=True, what="tests", stored=stored)
+    files = given_files(
+        given["files"], workspace, must_exist=False, what="file", stored=stored, brought_in=True
+    )
+    tests = given_files(
+        given["tests"],
+        workspace,
+        must_exist=True,
+        what="tests",
+        stored=stored,
+        brought_in=True,
+        besides=files,
+    )
     targets = [name for name in files.names if name not in tests.names]
-    command = given["test_command"]
     options = {
         "requirement": text,
         "files": targets,
         "tests": tests.names,
         "imports": {**files.imports, **tests.imports},
         "max_repairs": given["max_repairs"],
-        "test_command": shlex.split(command) if command else None,
+        "test_command": command_of(given),
         **run_options(given),
     }
     start_run(
@@ -181,6 +188,20 @@ CODING_OUTLINE = (
     ("testing_step", "Testing"),
     ("summary_step", "Summary"),
 )
+
+
+def command_of(given: dict[str, Any]) -> list[str] | None:
+    """The words of ``--test-command``. InputError where they are none, or no sandbox of this machine would find them."""
+    command = given.get("test_command")
+    if not command:
+        return None
+    from windlass.cli.enqueue import asked_place
+    from windlass.inputs import check_command, command_words
+
+    words = command_words(command)
+    if asked_place() is None:
+        check_command(words)
+    return words or None
 
 
 def run_options(given: dict[str, Any]) -> dict[str, Any]:

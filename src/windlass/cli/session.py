@@ -62,7 +62,10 @@ def start_run(
     view = make_view(output.as_json, output.quiet, title, outline)
 
     async def prepare(app: App) -> str:
-        app.check_models(options)
+        # Everything is checked before there is a run. A folder that stays empty goes again; a run that is resumed
+        # makes it anew.
+        record = await app.new_record(workflow, title, workspace, {**options, "new_folder": new_folder})
+        app.check_models(record.options)
         folder = Path(workspace)
         if new_folder:
             try:
@@ -71,11 +74,10 @@ def start_run(
                 raise WindlassError(f"The folder {folder} cannot be made: {error.strerror}.") from None
         try:
             if not (output.as_json or output.quiet):
-                cost = await app.estimate(workflow, options)
+                cost = await app.estimate(workflow, record.options)
                 if cost is not None:
                     view.note(cost)
-            # A folder that stays empty goes again; a run that is resumed makes it anew.
-            record = await app.create_run(workflow, title, workspace, {**options, "new_folder": new_folder})
+            await app.keep(record)
         except WindlassError:
             if new_folder:
                 folder.rmdir()

@@ -207,8 +207,13 @@ def head_values(state: DocumentState, needs: Sequence[str] | None = None) -> dic
 
 
 def file_values(state: DocumentState, file: FileWork) -> dict[str, str]:
-    """The values of :data:`FILE_HEAD`. The file itself is not shown a second time among the references."""
-    needs = [name for name in (state.references if file.needs is None else file.needs) if name != file.path]
+    """The values of :data:`FILE_HEAD`. The file itself is not shown a second time among the references; one from outside
+    the workspace is another file, also where it has the same name."""
+    needs = [
+        name
+        for name in (state.references if file.needs is None else file.needs)
+        if name != file.path or name in state.options.texts
+    ]
     return {
         **head_values(state, needs),
         "path": file.path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from windlass.events import WorkflowStatus
 from windlass.llm.base import BaseLLMIntegration, CallTags, Message, OnText, Price, Reply
 from windlass.report import steps_of
 from windlass.vocabulary import find_enum_value
+from windlass.workflows.options import tag_options
 
 if TYPE_CHECKING:
     from windlass.app import App
+    from windlass.inputs import GivenFiles
     from windlass.workflows.documents import DocumentWorkflow
 
 
@@ -29,7 +32,7 @@ class CallableLLM(BaseLLMIntegration):
     async def request(
         self, messages: Sequence[Message], *, tags: CallTags | None = None, on_text: OnText | None = None
     ) -> Reply:
-        """What the function says to the messages' texts, joined. ModelRefused when it raises or says nothing."""
+        """What the function says to the messages' texts, joined. ModelRefused when it raises or gives anything but text."""
         prompt = "\n\n".join(message.content for message in messages)
         try:
             said = self.function(prompt)
@@ -47,26 +50,32 @@ class CallableLLM(BaseLLMIntegration):
 async def _collect(said: Any, on_text: OnText | None) -> str:
     if isinstance(said, Reply):
         said = said.text
-    if isinstance(said, str):
-        if on_text is not None:
-            on_text(said)
-        return said
     pieces: list[str] = []
-    if isinstance(said, AsyncIterable):
+    if isinstance(said, str):
+        _take(said, pieces, on_text)
+    elif isinstance(said, AsyncIterable):
         async for piece in said:
             _take(piece, pieces, on_text)
-    elif isinstance(said, Iterable):
+    elif isinstance(said, Iterable) and not isinstance(said, bytes | bytearray | Mapping | AbstractSet):
         for piece in said:
             _take(piece, pieces, on_text)
     else:
-        raise TypeError(f"it returned {type(said).__name__}, not a text or pieces of text")
+        raise _no_text(said)
     return "".join(pieces)
 
 
 def _take(piece: Any, pieces: list[str], on_text: OnText | None) -> None:
-    pieces.append(str(piece))
+    if not isinstance(piece, str):
+        raise _no_text(piece)
+    if any("\ud800" <= c <= "\udfff" for c in piece):
+        raise ModelRefused("process_prompt gave a text with half a character in it (a lone surrogate).")
+    pieces.append(piece)
     if on_text is not None:
-        on_text(pieces[-1])
+        on_text(piece)
+
+
+def _no_text(said: Any) -> ModelRefused:
+    return ModelRefused(f"process_prompt gave {type(said).__name__}, not a text or pieces of text.")
 
 
 async def execute(
@@ -78,35 +87,46 @@ async def execute(
     tags: Mapping[str, Any] | None,
 ) -> str:
     """See :meth:`DocumentWorkflow.execute`."""
-    from windlass.app import WORKFLOWS, App
-    from windlass.inputs import given_files
+    from windlass.app import App
+    from windlass.inputs import as_list, given_files
     from windlass.settings import load_settings
 
-    tags = dict(tags or {})
-    named = {name.strip().lower(): value for name, value in tags.items()}.get("workflow")
-    key = workflow.key if named is None else workflow_named(str(named), list(WORKFLOWS))
-    root = workflow.workspace_setting.root_path
-    files = given_files(file_references or (), root, must_exist=True, what="file")
-    options = {
-        "message": initial_message,
-        "files": [name for name in files.names if name not in files.imports],
-        "texts": files.imports,
-        "context": list(selected_message_ids or ()),
-        "tags": tags,
-        "yes": True,
-    }
-    model = _model(process_prompt) or workflow.llm_integration
+    key, asked = tagged(workflow.key, tags or {})
+    model = as_model("process_prompt", process_prompt) or workflow.llm_integration
     integrations = {} if model is None else dict.fromkeys(("main", "fast", "judge"), model)
+    if asked.get("model") is not None:
+        # The model that a tag names is the one that works; the other keeps the roles that no tag can fill.
+        integrations.pop("main", None)
     app = App(load_settings() if workflow.app is None else workflow.app.settings, integrations)
     try:
+        root = workflow.workspace_setting.root_path
+        names = as_list("file references", file_references)
+        files = given_files(
+            names,
+            root,
+            must_exist=True,
+            what="file",
+            stored=await app.stored_names(root) if names else (),
+            reserved=[str(asked.get("to"))],
+        )
+        refuse_outside(key, files, root)
+        options = {
+            "message": initial_message,
+            "files": [name for name in files.names if name not in files.imports],
+            "texts": files.imports,
+            "context": as_list("selected message ids", selected_message_ids),
+            **asked,
+            "yes": True,
+        }
         return await _run(app, workflow, key, root, options)
     finally:
         await app.close()
 
 
 async def _run(app: App, workflow: DocumentWorkflow, key: str, root: str, options: Mapping[str, Any]) -> str:
-    record = await app.create_run(key, str(options["message"]), root, options)
+    record = await app.new_record(key, str(options["message"]), root, options)
     app.check_models(record.options)
+    await app.keep(record)
     workflow.id = record.run_id
     record = await app.execute(record.run_id, listeners=workflow.listeners)
     workflow.status, workflow.summary = record.status, record.summary
@@ -120,20 +140,40 @@ async def _run(app: App, workflow: DocumentWorkflow, key: str, root: str, option
 
 def workflow_named(name: str, known: Sequence[str]) -> str:
     """The workflow's key by any spelling: ``Write Pages Workflow``, ``write_pages``, ``write-pages``."""
-    words = name.strip()
+    words = str(name).strip()
     if words.lower().endswith("workflow"):
         words = words[: -len("workflow")].rstrip(" _-")
     try:
-        return str(find_enum_value(words or name, known))
+        return str(find_enum_value(words or str(name), known))
     except ArgumentError:
         raise InputError(f"No workflow is called {name!r}; known: {', '.join(known)}.") from None
 
 
-def _model(process_prompt: Any) -> BaseLLMIntegration | None:
-    if process_prompt is None or isinstance(process_prompt, BaseLLMIntegration):
-        return process_prompt
-    if callable(process_prompt):
-        return CallableLLM(process_prompt)
-    raise ArgumentError(
-        f"process_prompt must be a model or a function from a prompt to its reply, not {type(process_prompt).__name__}."
-    )
+def tagged(workflow: str, tags: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The document workflow that tags name, else ``workflow``; and the options that tags set. InputError for unknown ones."""
+    from windlass.app import WORKFLOWS
+
+    options = tag_options(tags)
+    named = options.pop("workflow", None)
+    if named is not None:
+        workflow = workflow_named(named, [name for name in WORKFLOWS if name != "coding"])
+    return workflow, options
+
+
+def refuse_outside(workflow: str, files: GivenFiles, root: str) -> None:
+    """InputError where a workflow works on the given files themselves and one is not in the workspace."""
+    if files.imports and workflow in ("auto", "write-tests"):
+        name = next(iter(files.imports))
+        raise InputError(f"{name} is outside the workspace {root}; name its folder as workspace.")
+
+
+def as_model(what: str, given: Any, *, named: bool = False) -> BaseLLMIntegration | None:
+    """A model that is at hand: as it is, or a function as one. ArgumentError for anything else, a client object say;
+    ``named``: a name would have done too."""
+    if given is None or isinstance(given, BaseLLMIntegration):
+        return given
+    if callable(given) and not isinstance(given, type):
+        return CallableLLM(given)
+    kinds = "a model's name, a model" if named else "a model"
+    got = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+    raise ArgumentError(f"{what} must be {kinds} or a function from a prompt to its reply, not {got}.")

@@ -16,6 +16,7 @@ from windlass.steps.summary import SummaryStep, facts
 from windlass.steps.testing import RepairStep, TestingStep
 from windlass.steps.tests import TestGenerationStep
 from windlass.workflow import StepWorkflow
+from windlass.workflows.options import check_coding
 from windlass.workflows.standalone import standalone_effects
 from windlass.workspace import WorkspaceSetting
 
@@ -88,6 +89,9 @@ class AutomatedCodingWorkflow(StepWorkflow[CodingState]):
         if self.error is not None:
             return f"{facts(state)} {self.error}"
         return None
+
+
+check_options = check_coding
 
 
 def build(record: RunRecord) -> AutomatedCodingWorkflow:
