@@ -284,7 +284,8 @@ class App:
         return record.run_id
 
     async def answer(self, run_id: str, answer: Answer) -> None:
-        """Keep a person's answer to what a run waits for. Raises JournalError when it waits for nothing."""
+        """Keep a person's answer to what a run waits for. Raises JournalError when it waits for nothing, InputError for
+        what is no answer to that question; then nothing is kept."""
         record = await self.journal.get_run(run_id)
         asked = waiting_for(record, await self.journal.events(record.run_id))
         if asked is None:

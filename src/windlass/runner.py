@@ -24,6 +24,8 @@ LEASE_SECONDS = 20.0
 HEARTBEAT_SECONDS = 5.0
 #: How often it looks whether somebody asked for the run's end (seconds; the answer takes up to a quarter more).
 LOOK_SECONDS = 0.75
+#: How long one whose run was taken away looks whether that was to end it.
+ENDING_SECONDS = 3.0
 
 _ENDED = {WorkflowStatus.Success, WorkflowStatus.Failure, WorkflowStatus.Cancelled}
 #: What an earlier end left behind; a cancellation that was obeyed must not end the run again.
@@ -54,12 +56,32 @@ class Runner:
     heartbeat: float = HEARTBEAT_SECONDS
 
     async def run(self, run_id: str) -> RunRecord:
-        """Run ``run_id`` to its end, or as far as it goes; its record then.
+        """Run ``run_id`` to its end, or as far as it goes; its record then, also where somebody else ended it.
 
         Raises RunOwnedElsewhere, LeaseLost, StoreError, JournalMismatch, and InputError from building its
         parts; a failing step is no exception but the status Failure.
         """
         run_id = (await self.journal.get_run(run_id)).run_id
+        try:
+            return await self._run(run_id)
+        except LeaseLost:
+            ended = await self._ended_elsewhere(run_id)
+            if ended is None:
+                raise
+            return ended
+
+    async def _ended_elsewhere(self, run_id: str) -> RunRecord | None:
+        """The run's record where whoever took it away did so to end it (``cancel --now``), which takes them a moment."""
+        until = time.monotonic() + ENDING_SECONDS
+        while True:
+            record = await self.journal.get_run(run_id)
+            if record.status in _ENDED:
+                return record
+            if time.monotonic() >= until:
+                return None
+            await asyncio.sleep(0.1)
+
+    async def _run(self, run_id: str) -> RunRecord:
         lease = await take(self.journal, run_id, self.owner, ttl=LEASE_SECONDS)
         heartbeat = asyncio.create_task(self._heartbeat(lease))
         log: EventLog | None = None

@@ -114,6 +114,8 @@ def follow(prepare: Prepare, title: str, output: Output) -> None:
 def resume_all(output: Output, *, assume_yes: bool) -> None:
     """Go on with every interrupted run, one after the other, and exit with the worst of their codes."""
     from windlass.cli.common import print_json, with_app
+    from windlass.errors import RunOwnedElsewhere
+    from windlass.owners import is_interrupted
 
     runs = with_app(lambda app: app.interrupted())
     results: list[dict[str, Any]] = []
@@ -122,9 +124,16 @@ def resume_all(output: Output, *, assume_yes: bool) -> None:
         view = make_view(output.as_json, output.quiet, record.title, ())
 
         async def prepare(app: App, run_id: str = record.run_id) -> str:
+            if not is_interrupted(await app.journal.get_run(run_id)):
+                raise RunOwnedElsewhere(f"Run {run_id} is no longer interrupted.")
             return await app.prepare_resume(run_id, assume_yes=assume_yes)
 
         result, failure = _watch(prepare, view, {}, None, offer=False)
+        if isinstance(failure, RunOwnedElsewhere):
+            # Somebody else goes on with them all too.
+            if not output.as_json:
+                view.note(f"Run {record.run_id} was taken up or ended by another process; it is left alone.")
+            continue
         if failure is not None:
             # One run that cannot go on must not keep the others from it.
             result = {"run_id": record.run_id, "status": None, "error": str(failure)}
