@@ -10,6 +10,7 @@ import sys
 import tempfile
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import pytest
 from tests.workspace.places import LocalPlace
 from windlass.errors import ConfigError, UnsafePath, WorkspaceConflict, WorkspaceError
 from windlass.workspace import Change, WorkspaceSetting, copying, open_workspace
+from windlass.workspace.changes import temporary_name
+from windlass.workspace.handles import Tree
 from windlass.workspace.local import LocalWorkspace
 
 AS_ROOT = os.geteuid() == 0
@@ -189,11 +192,18 @@ async def test_root_leaves_a_file_with_its_owner(local: LocalPlace) -> None:
 
 
 async def test_what_a_crash_left_is_removed_and_nothing_else(local: LocalPlace) -> None:
-    local.put("sub/.windlass-0123456789abcdef.tmp", b"half")
+    with Tree(local.root) as tree, Tree(local.root.parent) as around:
+        ours, others, old = (temporary_name(mark) for mark in (tree.mark, around.mark, around.mark))
+    for name in (ours, others, old):
+        local.put(f"sub/{name}", b"half")
+    an_hour_ago = time.time() - 3601
+    os.utime(local.root / "sub" / old, (an_hour_ago, an_hour_ago))
     local.put("sub/.windlass-notes.tmp", b"mine")
     local.put("sub/a", b"1")
     await local.workspace.apply([Change("sub/a", b"1", b"2")])
-    assert local.everything() == {"sub/.windlass-notes.tmp": b"mine", "sub/a": b"2"}
+    # The other one may be written just now, for the folder around this one.
+    kept = {f"sub/{others}": b"half", "sub/.windlass-notes.tmp": b"mine", "sub/a": b"2"}
+    assert local.everything() == kept
 
 
 async def test_a_failure_while_staging_leaves_nothing(local: LocalPlace) -> None:
@@ -278,6 +288,24 @@ async def test_two_processes_take_turns(local: LocalPlace) -> None:
     for child in children:
         assert child.wait() == 0
     assert len(local.everything()) == 90
+
+
+async def test_workspaces_inside_one_another_are_written_side_by_side(local: LocalPlace) -> None:
+    (local.root / "sub").mkdir()
+    script = """
+        workspace = LocalWorkspace(sys.argv[1])
+        async def main():
+            for number in range(60):
+                await workspace.apply([Change(f"{sys.argv[2]}{number}", None, b"x" * 200_000)])
+        asyncio.run(main())
+    """
+    children = [
+        start(script, str(local.root), "sub/outer-"),
+        start(script, str(local.root / "sub"), "inner-"),
+    ]
+    assert [child.wait() for child in children] == [0, 0]
+    assert len(local.everything()) == 120
+    assert leftovers(local.root) == []
 
 
 # ---------------------------------------------------------------- sentences

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
@@ -30,8 +31,13 @@ IGNORED_FOLDERS = VCS_FOLDERS | {
     ".turbo",
 }
 
-#: Names of our own half-written files; one that survives a crash is removed by the next apply.
-TEMPORARY = re.compile(r"\.windlass-[0-9a-f]{16}\.tmp")
+#: Names of our own half-written files; one that survives a crash is removed by a later apply.
+TEMPORARY = re.compile(r"\.windlass-([0-9a-f]{8})[0-9a-f]{8}\.tmp")
+
+
+def temporary_name(mark: str) -> str:
+    """A new name of that form, for a file written under the lock of the root that has this mark (8 hex digits)."""
+    return f".windlass-{mark}{secrets.token_hex(4)}.tmp"
 
 
 def is_ignored(path: str) -> bool:

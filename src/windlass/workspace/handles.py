@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from windlass.errors import WorkspaceError
+from windlass.ids import sha256_hex
 
 ResolverName = Literal["openat2", "walk"]
 
@@ -120,6 +121,12 @@ class Tree:
 
     def __exit__(self, *_: object) -> None:
         os.close(self.fd)
+
+    @functools.cached_property
+    def mark(self) -> str:
+        """Eight hex digits that tell the root, and with it the lock, from others: workspaces may lie in one another."""
+        status = os.fstat(self.fd)
+        return sha256_hex(f"{status.st_dev} {status.st_ino}")[:8]
 
     @contextlib.contextmanager
     def folder(self, path: str) -> Iterator[int]:

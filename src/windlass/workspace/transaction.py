@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from windlass.workspace.base import Change
-from windlass.workspace.changes import conflict, folder_of, name_of, parents
+from windlass.workspace.changes import conflict, folder_of, name_of, parents, temporary_name
 from windlass.workspace.handles import Tree, explained
 from windlass.workspace.plain_files import Found, mark_of
 
@@ -59,7 +58,7 @@ def _stage(
     tree: Tree, path: str, data: bytes, mode: int, old: Found | None, take_back: contextlib.ExitStack
 ) -> str:
     """The name of a new temporary file beside ``path``, complete and on the disk."""
-    temporary = f".windlass-{secrets.token_hex(8)}.tmp"
+    temporary = temporary_name(tree.mark)
     folder = folder_of(path)
     take_back.callback(_remove_temporary, tree, folder, temporary)
     with tree.folder(folder) as fd:

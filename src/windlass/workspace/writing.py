@@ -26,6 +26,8 @@ from windlass.workspace.transaction import NOTHING_WRITTEN, put_in_place
 _GROUP_LIMIT = 32
 #: Seconds of work after which another process gets its chance to take the lock.
 _LET_OTHERS_AFTER = 0.5
+#: Seconds after which nobody is still writing a file, whatever lock it was begun under.
+_ABANDONED_AFTER = 3600.0
 
 
 @dataclass
@@ -150,6 +152,11 @@ def _flush_folders(tree: Tree, folders: Set[str]) -> dict[str, WorkspaceError]:
     return failed
 
 
+def _age(folder: int, name: str) -> float:
+    """Seconds since the file was changed."""
+    return time.time() - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+
+
 class _Siblings:
     """What folders hold, listed once each until something was added or taken away."""
 
@@ -171,12 +178,18 @@ class _Siblings:
         return self._names[folder]
 
     def sweep(self, folder: str) -> None:
-        """Remove half-written files of a crashed process. We hold the root's lock, so no live one owns them."""
+        """Remove half-written files of a crashed process.
+
+        We hold the root's lock, so no live one owns those that were written under it. Others may be under way just
+        now, for a workspace inside this one or around it, until they are too old for that.
+        """
         if folder in self._names:
             return
         for name in self.names(folder):
-            if TEMPORARY.fullmatch(name):
-                with contextlib.suppress(OSError), self._tree.folder(folder) as fd:
+            if (ours := TEMPORARY.fullmatch(name)) is None:
+                continue
+            with contextlib.suppress(OSError), self._tree.folder(folder) as fd:
+                if ours[1] == self._tree.mark or _age(fd, name) > _ABANDONED_AFTER:
                     os.unlink(name, dir_fd=fd)
 
     def refuse_twins(self, path: str) -> None:
