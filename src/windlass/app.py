@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from windlass.store.cleanup import Collected
 
 #: Workflows by the name people type. Each module has ``build(record) -> StepWorkflow``, and may have ``async
-#: check_options(options, journal) -> options``, which refuses or completes what a new run was asked for.
+#: check_options(options, journal) -> options``, which refuses or completes what a new run was asked for, and ``async
+#: check_workspace(options, workspace)``, which refuses what cannot be done there.
 WORKFLOWS: Mapping[str, str] = {
     "coding": "windlass.workflows.coding",
     "chat": "windlass.workflows.chat",
@@ -193,8 +194,12 @@ class App:
         return await self.keep(await self.new_record(workflow, title, workspace, options))
 
     async def keep(self, record: RunRecord) -> RunRecord:
-        """Keep a run of :meth:`new_record`. Raises WorkspaceError for a workspace that cannot be worked in."""
-        await self.workspace(record)
+        """Keep a run of :meth:`new_record`. Raises WorkspaceError for a workspace that cannot be worked in, InputError
+        for a file to write that cannot be written there."""
+        workspace = await self.workspace(record)
+        check = getattr(importlib.import_module(WORKFLOWS[record.workflow]), "check_workspace", None)
+        if check is not None:
+            await check(record.options, workspace)
         await self.journal.create_run(record)
         return record
 

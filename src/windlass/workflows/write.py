@@ -15,6 +15,7 @@ from windlass.steps.writing import WriteFileStep
 from windlass.workflows.documents import DocumentWorkflow
 from windlass.workflows.options import checker
 from windlass.workflows.plans import WRITE, write_steps
+from windlass.workflows.targets import check_target
 
 WRITE_CONFIG: WorkflowTemplateStepsConfig = {
     "workspace_path": "",
@@ -70,6 +71,8 @@ class WriteWorkflow(DocumentWorkflow):
 
 
 check_options = checker("write")
+
+check_workspace = check_target
 
 
 def build(record: RunRecord) -> WriteWorkflow:

@@ -13,6 +13,7 @@ from windlass.steps.summarise import SummariseStep
 from windlass.workflows.documents import DocumentWorkflow
 from windlass.workflows.options import checker
 from windlass.workflows.plans import MAX_PAGES, WRITE_PAGES, page_step, pages_steps
+from windlass.workflows.targets import check_target
 
 
 class FindFileStep(FindFilesStep):
@@ -71,6 +72,8 @@ class WritePagesWorkflow(DocumentWorkflow):
 
 
 check_options = checker("write-pages")
+
+check_workspace = check_target
 
 
 def build(record: RunRecord) -> WritePagesWorkflow:

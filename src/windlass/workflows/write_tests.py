@@ -27,6 +27,7 @@ from windlass.steps.testing import count
 from windlass.workflows.documents import DocumentWorkflow
 from windlass.workflows.options import checker
 from windlass.workflows.plans import WRITE_TESTS, tests_steps
+from windlass.workflows.targets import check_test_target
 
 
 class SummariseTestsStep(SummariseStep):
@@ -137,6 +138,8 @@ def fact(work: TestWork) -> str:
 
 
 check_options = checker("write-tests")
+
+check_workspace = check_test_target
 
 
 def build(record: RunRecord) -> WriteTestsWorkflow:
