@@ -174,6 +174,27 @@ def test_a_test_command_that_nobody_finds(cli: Cli, server: OpenAIServer, workfl
     refused(cli, server, *given, "pytest 'x", says="No closing quotation")
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--nonsense",),
+        ("--best-of", "many"),
+        ("--file", "*.rst"),
+        ("--tag", "pages=abc"),
+        ("--model", "nomodel"),
+    ],
+)
+def test_scripts_get_their_object_also_when_there_is_no_run(
+    cli: Cli, server: OpenAIServer, given: tuple[str, ...]
+) -> None:
+    done = cli("run", "chat", "x", *given, "--json")
+    assert done.code == 2
+    assert (done.object["run_id"], done.object["status"]) == (None, None)
+    assert done.object["error"].rstrip(".") in " ".join(done.err.split())
+    nothing_kept(cli, server)
+    assert "run_id" not in cli("run", "chat", *given, "--", "--json").out
+
+
 # -- two files with one name --------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 from typing import Any, NoReturn
@@ -36,6 +37,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "db": ("windlass.cli.db:db", "Look after the database."),
     "completion": ("windlass.cli.completion:completion", "Print the shell completion script."),
 }
+
+
+#: Commands that follow a run, and print its report as one object with ``--json``.
+_FOLLOWING = ("run", "resume", "fork", "answer", "demo")
 
 
 class LazyGroup(click.RichGroup):
@@ -121,9 +126,11 @@ def run() -> None:
         print(file=sys.stderr)
         sys.exit(130)
     except click.ClickException as error:
+        _tell_scripts(error.format_message())
         error.show()
         sys.exit(error.exit_code)
     except WindlassError as error:
+        _tell_scripts(str(error))
         fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -134,6 +141,13 @@ def run() -> None:
     except Exception as error:
         fail(_unexpected(error), 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell_scripts(message: str) -> None:
+    """With ``--json`` the one object of a command that follows a run is printed also when there is no run to follow."""
+    words = sys.argv[1 : sys.argv.index("--") if "--" in sys.argv else None]
+    if "--json" in words and words[0] in _FOLLOWING:
+        print(json.dumps({"run_id": None, "status": None, "error": message}))
 
 
 def _unexpected(error: Exception) -> str:
