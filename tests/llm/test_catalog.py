@@ -68,6 +68,12 @@ def test_an_unknown_model_is_an_error_that_helps(name: str, says: str) -> None:
     assert isinstance(caught.value, InputError)
 
 
+def test_an_address_that_is_none() -> None:
+    registry = build_registry({"main": "openai-chat:m"}, {}, env={"OPENAI_BASE_URL": "http://[::1/v1"})
+    with pytest.raises(UnknownModel, match=r"'http://\[::1/v1' of the model cannot be read"):
+        registry.get("main")
+
+
 def test_a_bad_alias_and_a_bad_role_are_told_when_they_are_used() -> None:
     registry = build_registry(
         {"main": "nope", "fast": "judge", "judge": "fast"}, {"bad": ModelConfig("gpt")}, env={}

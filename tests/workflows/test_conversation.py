@@ -242,6 +242,21 @@ async def test_a_conversation_goes_on_in_another_folder_that_has_its_files(app: 
         await talk_with(app, model, tmp_path).recall("last", str(tmp_path))
 
 
+async def test_two_files_of_one_name_are_both_sent_along(app: App, tmp_path: Path) -> None:
+    for name in ("a", "b", "work"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "README.md").write_text(f"THE WORDS OF {name.upper()}\n")
+    model = model_of()
+    talk = talk_with(app, model, tmp_path / "work")
+    named = [
+        talk.add_files(str(path))
+        for path in ("README.md", tmp_path / "a/README.md", tmp_path / "b/README.md")
+    ]
+    assert named == [["README.md"], ["a/README.md"], ["b/README.md"]]
+    assert await talk.ask("One?", print, print) is ANSWERED
+    assert all(f"THE WORDS OF {name}" in first(model.requests[0]) for name in ("WORK", "A", "B"))
+
+
 async def test_only_a_chat_can_be_taken_up(app: App, tmp_path: Path) -> None:
     talk = talk_with(app, model_of(), tmp_path)
     with pytest.raises(InputError, match="no earlier chat"):

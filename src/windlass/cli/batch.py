@@ -355,6 +355,7 @@ def _say(view: BatchView, outcome: dict[str, Any]) -> None:
     from decimal import Decimal
 
     from windlass.budget import usd
+    from windlass.cli.outcome import counted
     from windlass.cli.root import safe
 
     counts = outcome["counts"]
@@ -365,7 +366,7 @@ def _say(view: BatchView, outcome: dict[str, Any]) -> None:
     cost, unknown = Decimal(outcome["cost_usd"]), outcome["unknown_cost_items"]
     money = f"Cost {usd(cost)}" if cost or not unknown else "Cost unknown"
     if cost and unknown:
-        money += f" and {unknown} items whose cost is not wholly known"
+        money += f" and {counted(unknown, 'item')} whose cost is not wholly known"
     view.console.print(f"{_number(outcome['items'])}: {', '.join(said)}. {money}.")
     view.console.print(f"Report: {safe(str(Path(outcome['out']) / 'report.html'))}")
     if counts.get("Success", 0) < outcome["items"]:

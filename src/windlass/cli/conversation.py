@@ -185,9 +185,10 @@ class Conversation:
 
     def add_files(self, pattern: str) -> list[str]:
         """Send these files along from now on; their names. InputError when nothing fits."""
-        from windlass.inputs import given_files
+        from windlass.inputs import GivenFiles, given_files
 
-        found = given_files([pattern], self.workspace, must_exist=True, what="file")
+        sent = GivenFiles([*self.files, *self.texts], self.texts)
+        found = given_files([pattern], self.workspace, must_exist=True, what="file", besides=sent)
         self.texts.update(found.imports)
         new = [name for name in found.names if name not in found.imports]
         self.files += [name for name in new if name not in self.files]

@@ -83,10 +83,12 @@ async def _work(concurrency: int, queues: str | None, grace: float, quiet: bool)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, on_signal)
+        from windlass.cli.outcome import counted
+
         where = ", ".join(names) if names else "every queue"
         _ = app.database.engine  # opened now: one that cannot be reached has no ready worker
         print(
-            f"Worker ready: up to {concurrency} runs at once from {where} of {app.database.label}.",
+            f"Worker ready: up to {counted(concurrency, 'run')} at once from {where} of {app.database.label}.",
             flush=True,
         )
         await working.run()

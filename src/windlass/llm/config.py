@@ -179,12 +179,21 @@ def resolve(config: ModelConfig, env: Mapping[str, str]) -> Target:
     known = PROVIDERS[provider]
     from_env = env.get(known.base_url) if known.base_url else None
     base_url = config.base_url or from_env or (OLLAMA_URL if provider == "ollama" else None)
-    host = urlsplit(base_url).hostname or "" if base_url else known.host
+    host = _host_of(base_url) if base_url else known.host
     own = base_url is None or (known.host is not None and _is_host(host or "", known.host))
     key = config.api_key
     if key is None and (own or base_url == from_env):
         key = next((env[variable] for variable in known.keys if env.get(variable)), None)
     return Target(provider, name, base_url, own, key)
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError as error:
+        raise UnknownModel(
+            f"The address {url!r} of the model cannot be read ({error}); correct its base URL."
+        ) from None
 
 
 def missing_settings(target: Target) -> list[str]:
