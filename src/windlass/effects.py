@@ -88,6 +88,8 @@ class Effects:
     def check_stop(self) -> None:
         """Raises Interrupted once a person asked to stop."""
         if self.stop.requested:
+            if self.stop.cancel:
+                raise Interrupted("The run was cancelled.")
             raise Interrupted(f"Stopped; go on with: windlass resume {self.run_id}")
 
     def not_kept(self, text: str) -> list[bytes]:

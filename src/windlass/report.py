@@ -62,22 +62,21 @@ def tests_of(entries: Sequence[Entry]) -> dict[str, Any] | None:
 def usage_of(entries: Sequence[Entry]) -> dict[str, Any]:
     """Requests, tokens and cost over all attempts, but for those that a fork took over from another run.
 
-    ``cost_usd`` is null when any part of it is not known.
+    ``cost_usd`` is null when any part of it is not known, ``known_cost_usd`` the part that is, ``unpriced_calls`` how
+    many calls the rest is of.
     """
     calls = [e for e in entries if e.kind == "model" and e.copied_from is None]
-    cost, unknown = Decimal(0), False
-    for call in calls:
-        if call.cost_usd is not None:
-            cost += call.cost_usd
-        else:
-            # An attempt that certainly cost nothing has a cost of 0 on record.
-            unknown = True
+    # An attempt that certainly cost nothing has a cost of 0 on record.
+    known = [e.cost_usd for e in calls if e.cost_usd is not None]
+    cost, unpriced = sum(known, Decimal(0)), len(calls) - len(known)
     return {
         "requests": len(calls),
         "input_tokens": sum(e.input_tokens or 0 for e in calls),
         "output_tokens": sum(e.output_tokens or 0 for e in calls),
         "cached_tokens": sum(e.cached_tokens or 0 for e in calls),
-        "cost_usd": None if unknown else float(cost),
+        "cost_usd": None if unpriced else float(cost),
+        "known_cost_usd": float(cost),
+        "unpriced_calls": unpriced,
         "unknown_calls": sum(e.state is EntryState.UNKNOWN for e in calls),
     }
 
@@ -107,7 +106,8 @@ def steps_of(entries: Sequence[Entry], events: Sequence[Event]) -> list[dict[str
                 mine[path].append(entry)
     for path, step in steps.items():
         used = usage_of(mine[path])
-        step["requests"], step["cost_usd"] = used["requests"], used["cost_usd"]
+        for key in ("requests", "cost_usd", "known_cost_usd"):
+            step[key] = used[key]
     return in_tree_order(list(steps.values()))
 
 

@@ -284,7 +284,9 @@ async def in_step(
         log.status(path, StepStatus.WAITING)
         raise
     except Interrupted as error:
-        log.status(path, StepStatus.WAITING, reason=str(error))
+        # A cancelled run waits for nothing.
+        status = StepStatus.SKIPPED if ctx.effects.stop.cancel else StepStatus.WAITING
+        log.status(path, status, reason=str(error))
         raise
     except asyncio.CancelledError:
         log.status(path, StepStatus.ERROR, error="stopped before its end")

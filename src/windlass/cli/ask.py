@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -87,15 +88,19 @@ async def _line(prompt: str, leave: asyncio.Event) -> str:
 def show_question(console: Console, question: Question) -> None:
     """Everything the person needs to decide."""
     console.print()
-    detail = question.detail
+    show_detail(console, question.detail)
+    if question.detail.get("open_questions"):
+        console.print(Text("Open questions", style="bold yellow"))
+        for line in question.detail["open_questions"]:
+            console.print(Text(f"  ? {safe(line)}"))
+    console.print(Text(question.text, style="bold"))
+
+
+def show_detail(console: Console, detail: Mapping[str, Any]) -> None:
+    """What a question is about: what was understood, or what would be written."""
     if detail.get("acceptance_criteria"):
         console.print(Text("Acceptance criteria", style="bold"))
         for line in detail["acceptance_criteria"]:
             console.print(Text(f"  - {safe(line)}"))
-    if detail.get("open_questions"):
-        console.print(Text("Open questions", style="bold yellow"))
-        for line in detail["open_questions"]:
-            console.print(Text(f"  ? {safe(line)}"))
     if detail.get("diff"):
         console.print(coloured(detail["diff"]), soft_wrap=True)
-    console.print(Text(question.text, style="bold"))

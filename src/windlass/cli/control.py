@@ -141,7 +141,7 @@ def answer(run: str, word: str | None, text: str | None, later: bool, as_json: b
         return record.run_id if later else await app.prepare_resume(record.run_id)
 
     if not later:
-        follow(prepare, f"Run {run}", Output(as_json, quiet))
+        follow(prepare, None, Output(as_json, quiet))
         return
     run_id = with_app(prepare)
     if as_json:

@@ -33,22 +33,55 @@ def outcome_lines(result: dict[str, Any]) -> list[Text]:
     if tests:
         lines.append(Text(f"  tests     {tests_told(tests)}"))
     usage = result["usage"]
-    cost = None if usage["cost_usd"] is None else Decimal(str(usage["cost_usd"]))
     lines.append(
         Text(
             f"  {counted(usage['requests'], 'request')} · {usage['input_tokens']:,} in{_cached(usage)} · "
-            f"{usage['output_tokens']:,} out · {usd(cost)}",
+            f"{usage['output_tokens']:,} out · {cost_told(usage)}",
             style="dim",
         )
     )
     run_id = result["run_id"]
     lines.append(Text(f"  workspace {result['workspace']}", style="dim"))
-    if status in ("Waiting", "Started"):
-        lines.append(Text(f"  go on     windlass resume {run_id}", style="bold"))
+    lines += [Text(f"  {what:<9} {command}", style="bold") for what, command in _next(result)]
     lines.append(Text(f"  look      windlass runs show {run_id}", style="dim"))
     if result["files"]:
         lines.append(Text(f"  changes   windlass diff {run_id}", style="dim"))
     return lines
+
+
+def _next(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the person can type now so that the run goes on: what for, and the command."""
+    from windlass.people import actions_for
+
+    run_id, error = result["run_id"], result["error"] or ""
+    waiting = result.get("waiting_for")
+    if waiting:
+        words = [
+            f"{word} TEXT" if word in ("edit", "answer") else word
+            for word in actions_for(waiting.get("kind", ""))
+        ]
+        # It may have been answered since, for later.
+        return [
+            ("answer", f"windlass answer {run_id} {'|'.join(words)}"),
+            ("go on", f"windlass resume {run_id}"),
+        ]
+    if result["status"] in ("Waiting", "Started"):
+        return [("go on", f"windlass resume {run_id}")]
+    if result["status"] != "Failure":
+        return []
+    if "larger --budget" in error:
+        return [("go on", f"windlass resume {run_id} --budget USD")]
+    return [("go on", f"windlass resume {run_id}")] if "resume" in error and run_id not in error else []
+
+
+def cost_told(usage: Any) -> str:
+    """What something cost; where a part of that is not known, the part that is."""
+    if usage["cost_usd"] is not None:
+        return usd(Decimal(str(usage["cost_usd"])))
+    if not usage.get("known_cost_usd"):
+        return usd(None)
+    known = usd(Decimal(str(usage["known_cost_usd"])))
+    return f"{known} known, the cost of {counted(usage['unpriced_calls'], 'call')} unknown"
 
 
 def counted(number: int, noun: str) -> str:

@@ -145,6 +145,7 @@ def _print_run(found: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from windlass.cli.ask import show_detail
     from windlass.cli.outcome import outcome_lines
 
     out = console()
@@ -165,9 +166,8 @@ def _print_run(found: dict[str, Any]) -> None:
         table.add_column(column, justify=side)  # type: ignore[arg-type]
     for step in found["steps"]:
         depth = step["path"].count(".") + step["path"].count("[")
-        cost = (
-            "unknown" if step["cost_usd"] is None else f"${step['cost_usd']:.4f}" if step["cost_usd"] else "-"
-        )
+        known = f"${step['known_cost_usd']:.4f}" if step["known_cost_usd"] else "-"
+        cost = known if step["cost_usd"] is not None else "unknown" if known == "-" else f"≥ {known}"
         table.add_row(
             Text("  " * depth + safe(f"{step['name']}")),
             step["status"],
@@ -176,6 +176,8 @@ def _print_run(found: dict[str, Any]) -> None:
             cost if step["requests"] else "-",
         )
     out.print(table)
+    if found["waiting_for"]:
+        show_detail(out, found["waiting_for"]["detail"])
     for line in outcome_lines(found):
         out.print(line, soft_wrap=True)
     for call in found.get("calls", ()):

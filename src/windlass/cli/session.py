@@ -15,7 +15,7 @@ import rich_click as click
 
 from windlass.cli.output import going_on_unwatched, json_text
 from windlass.cli.root import fail
-from windlass.cli.view import Outline, RunView, make_view
+from windlass.cli.view import LineView, Outline, RunView, make_view
 from windlass.errors import WindlassError
 
 if TYPE_CHECKING:
@@ -97,17 +97,35 @@ def resume_run(
     run_id: str, output: Output, *, assume_yes: bool, changes: Mapping[str, Any], outline: Outline = ()
 ) -> None:
     """Go on with a run, follow it to its end and exit with its code."""
-    view = make_view(output.as_json, output.quiet, f"Run {run_id}", outline)
 
     async def prepare(app: App) -> str:
         return await app.prepare_resume(run_id, assume_yes=assume_yes, changes=changes)
 
-    _follow(prepare, view, output, None)
+    _follow_known(prepare, output, outline)
 
 
-def follow(prepare: Prepare, title: str, output: Output) -> None:
-    """Run what ``prepare`` makes ready, follow it to its end and exit with its code."""
-    _follow(prepare, make_view(output.as_json, output.quiet, title, ()), output, None)
+def follow(prepare: Prepare, title: str | None, output: Output) -> None:
+    """Run what ``prepare`` makes ready, follow it to its end and exit with its code. ``title`` None: the run's own."""
+    if title is None:
+        _follow_known(prepare, output, ())
+    else:
+        _follow(prepare, make_view(output.as_json, output.quiet, title, ()), output, None)
+
+
+def _follow_known(prepare: Prepare, output: Output, outline: Outline) -> None:
+    """Follow a run that has its title already: a picture gets it as soon as it is read, lines begin with it."""
+    view = make_view(output.as_json, output.quiet, "Run", outline)
+    if isinstance(view, LineView):
+        view.title = ""
+
+    async def named(app: App) -> str:
+        run_id = await prepare(app)
+        view.title = (await app.journal.get_run(run_id)).title
+        if isinstance(view, LineView):
+            view.start()
+        return run_id
+
+    _follow(named, view, output, None)
 
 
 @going_on_unwatched()
@@ -181,7 +199,8 @@ def _watch(
     prepare: Prepare, view: RunView, settings: Mapping[str, Any], made: Path | None, *, offer: bool
 ) -> tuple[dict[str, Any] | None, WindlassError | None]:
     """What came of it: the run's report, or the error that kept it from running; neither when it was broken off."""
-    view.start()
+    if view.title:
+        view.start()
     try:
         return asyncio.run(_session(prepare, view, settings, offer=offer)), None
     except WindlassError as error:

@@ -111,6 +111,8 @@ def the_only(part: str, found: Sequence[RunRecord]) -> RunRecord:
     """The one run that was ``found``, newest first, for a beginning or end of an id. Raises NotFound for none or several."""
     if len(found) == 1:
         return found[0]
+    if not found and part == "last":
+        raise NotFound("There is no run yet; start one with: windlass run")
     if not found:
         raise NotFound(f"No run is called {part!r}.")
     ids = [run.run_id for run in found]

@@ -127,8 +127,8 @@ class BudgetLedger:
                 left = max(0, limit - row["spent_nano_usd"] - row["reserved_nano_usd"])
                 raise BudgetExceeded(
                     f"The next call may cost up to {usd(from_nano(nano))}, and {usd(from_nano(left))} of the "
-                    f"{usd(from_nano(limit))} for {row['scope']} is left; the call was not made. Raise that "
-                    "budget and resume."
+                    f"{usd(from_nano(limit))} for {row['scope']} is left; the call was not made. "
+                    f"{_more(row['scope'])}"
                 )
         connection.execute(_move, [{"of_scope": scope, "reserved": nano, "spent": 0} for scope in limits])
         caps = update(budget_scopes).where(budget_scopes.c.scope == bindparam("of_scope"))
@@ -217,6 +217,12 @@ class ScopedLedger:
     async def settle(self, ledger_id: str, actual: Decimal | None) -> None:
         """Replace what was set aside by what was spent; None = not known: it counts in full."""
         await self.ledger.settle(ledger_id, actual)
+
+
+def _more(scope: str) -> str:
+    if scope.startswith("day:"):
+        return "Raise budget_per_day (WINDLASS_BUDGET_PER_DAY) and resume, or resume when the next day (UTC) has begun."
+    return "Raise that budget and resume."
 
 
 def _settle(connection: Connection, reservation_id: str, actual: int | None) -> None:
