@@ -135,6 +135,15 @@ class Terminal:
         """Wait until ``text`` was shown; seconds since the start."""
         return self._read(lambda: text in self.shown, timeout, f"{text!r}")
 
+    def wait_for_prompt(self, after: str, prompt: str = ">") -> None:
+        """Wait until ``after`` was shown and, below it, a new prompt: from then on keys are heard as they are typed."""
+
+        def asks() -> bool:
+            below = self.shown.rpartition(after)[2] if after in self.shown else ""
+            return below.rpartition("\n")[2].strip() == prompt
+
+        self._read(asks, PATIENCE, f"a prompt after {after!r}")
+
     def type(self, keys: str) -> None:
         """Type."""
         os.write(self.fd, keys.encode())

@@ -41,11 +41,11 @@ def test_a_message_that_was_not_ended_is_not_sent(
     assert done.code == 2 and f"The message was not sent: {missing} is missing." in done.err
     assert server.count() == 0
     terminal = cli.terminal("chat")
-    terminal.wait_for("/help for commands")
+    terminal.wait_for_prompt("to leave")
     terminal.type(typed)
-    terminal.wait_for("… ")
+    terminal.wait_for_prompt(typed.splitlines()[-1], "…")
     terminal.type("\x04")
-    terminal.wait_for("The message was not sent")
+    terminal.wait_for_prompt("is missing.")
     terminal.type("\x04")
     assert terminal.end() == 0
     assert server.count() == 0

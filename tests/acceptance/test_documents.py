@@ -219,11 +219,11 @@ def test_the_end_says_what_a_cache_could_serve(cli: Cli, model: Model) -> None:
 def test_a_conversation_at_a_terminal(cli: Cli, server: OpenAIServer, model: Model) -> None:
     model.given["chat"] = lambda request: f"Answer {server.count()}."
     terminal = cli.terminal("chat")
-    terminal.wait_for("/help for commands")
+    terminal.wait_for_prompt("to leave")
     terminal.type("First?\n")
     terminal.wait_for("Answer 1.")
     terminal.type("/cost\n")
-    terminal.wait_for("1 exchange ")
+    terminal.wait_for_prompt("1 exchange ")
     terminal.type("\x04")
     assert terminal.end() == 0
     assert "First?" in (cli.home / "chat_history").read_text()

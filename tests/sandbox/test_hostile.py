@@ -256,8 +256,10 @@ while True:
 """
     outcome = arena.run(PREAMBLE + code, wall_seconds=2, count=True)
     assert outcome.stopped in ("timeout", "processes", "memory")
-    # The driver and the launcher carry the token as well.
-    assert 5 < outcome.crowd <= LIMITS["processes"] + 6
+    # The driver and the launcher carry the token as well. Where the kernel does not bound the number, a watcher does that
+    # looks many times a second: what is forked between two looks of a busy machine comes on top.
+    watched = outcome.stopped == "processes"
+    assert 5 < outcome.crowd <= (10 * LIMITS["processes"] if watched else LIMITS["processes"] + 6)
     # The driver waited for the last one, so there is nothing to wait for here.
     assert processes(arena.token) == []
 
