@@ -193,13 +193,12 @@ class WorkspaceError(WindlassError):
 
 
 class WorkspaceConflict(WorkspaceError):
-    """A file is not what it was when it was read; nothing was written. ``way_out`` says what a person can do, in a sentence
-    of its own that the message ends with."""
+    """A file is not what it was when it was read; nothing was written. The message ends with the ``way_out``: what a person
+    can do. ``what`` is the message without it."""
 
     def __init__(self, message: str, way_out: str = "") -> None:
         super().__init__(f"{message} {way_out}".rstrip())
         self.what = message
-        self.way_out = way_out
 
 
 class SandboxError(WindlassError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import pydantic
 
 from windlass.effects import Effects, Rendered
-from windlass.errors import ReplyError, StepFailed, WindlassError
+from windlass.errors import ReplyError, StepFailed, WindlassError, WorkspaceConflict
 from windlass.events import STEP_ENDS, StepStatus
 from windlass.ids import derived_id
 from windlass.journal import EntryState
@@ -290,6 +290,10 @@ async def in_step(
         raise
     except asyncio.CancelledError:
         log.status(path, StepStatus.ERROR, error="stopped before its end")
+        raise
+    except WorkspaceConflict as error:
+        # The way out is the run's to tell: where files are worked on side by side it is another.
+        log.status(path, StepStatus.ERROR, error=error.what)
         raise
     except WindlassError as error:
         log.status(path, StepStatus.ERROR, error=str(error))

@@ -41,6 +41,8 @@ async def test_resumed_it_works_on_that_file_as_it_is_now_and_asks_nothing_else(
         f"working on it; nothing was written. {RESUME}"
     )
     assert tree(tmp_path)["b.txt"] == "a person's own words\n"
+    # No step names a way out of its own: the run's is the true one.
+    assert not [event for event in run.events if "windlass fork" in str(event.payload)]
     run.model = again = model_of()
     assert (await run.go()).status is WorkflowStatus.Success
     assert [prompt_of(asked) for asked in again.requests] == ["process_file", "summarise"]
