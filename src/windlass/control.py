@@ -12,6 +12,7 @@ from windlass.history import undone
 from windlass.ids import generate_id
 from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord, step_of
 from windlass.owners import is_owned, owner_name, take
+from windlass.people import CANCELLED
 from windlass.plan import EventLog
 from windlass.report import in_tree_order
 from windlass.workspace import Change, Workspace
@@ -50,7 +51,7 @@ async def cancel(journal: Journal, run_id: str, *, now: bool = False) -> RunReco
             earlier=await journal.events(record.run_id),
         )
         await RunJournal.open(journal, lease)
-        log.skip_rest("The run was cancelled before its end.")
+        log.skip_rest(CANCELLED)
         await log.flush()
         await journal.update_run(
             lease, status=WorkflowStatus.Cancelled, finished_at=time.time(), cancel_requested=False

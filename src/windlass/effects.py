@@ -24,6 +24,7 @@ from windlass.journal import Entry, EntryState, RunJournal, digest_of, step_of
 from windlass.llm.base import BaseLLMIntegration, CallTags, Message, Reply
 from windlass.llm.registry import LLMIntegrationRegistry
 from windlass.people import (
+    CANCELLED,
     Answer,
     AskPerson,
     Interrupted,
@@ -89,7 +90,7 @@ class Effects:
         """Raises Interrupted once a person asked to stop."""
         if self.stop.requested:
             if self.stop.cancel:
-                raise Interrupted("The run was cancelled.")
+                raise Interrupted(CANCELLED)
             raise Interrupted(f"Stopped; go on with: windlass resume {self.run_id}")
 
     def not_kept(self, text: str) -> list[bytes]:

@@ -10,6 +10,9 @@ from typing import Any
 from windlass.errors import InputError, WindlassError
 from windlass.journal import digest_of
 
+#: Why a step of a cancelled run was left out.
+CANCELLED = "The run was cancelled."
+
 
 class Interrupted(WindlassError):
     """The person asked to stop: no further effect begins. The run can be resumed."""

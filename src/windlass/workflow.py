@@ -13,7 +13,7 @@ from windlass.events import StepStatus, WorkflowStatus
 from windlass.ids import generate_id
 from windlass.journal import digest_of
 from windlass.llm.base import BaseLLMIntegration
-from windlass.people import Interrupted, WaitingForPerson
+from windlass.people import CANCELLED, Interrupted, WaitingForPerson
 from windlass.plan import PlanStep
 from windlass.step import BaseStep, StepContext
 
@@ -212,7 +212,9 @@ class StepWorkflow(BaseWorkflow, Generic[StateT]):
         except Exception as error:
             self.error = error
             self.status = WorkflowStatus.Failure
-        if self.status in (WorkflowStatus.Failure, WorkflowStatus.Cancelled):
+        if self.status is WorkflowStatus.Cancelled:
+            log.skip_rest(CANCELLED)
+        elif self.status is WorkflowStatus.Failure:
             log.skip_rest("The run ended before it.")
         self.summary = self.summary_of(ctx.state)
         return self.status
