@@ -97,7 +97,7 @@ class App:
     @cached_property
     def caller(self) -> Caller:
         """Makes model calls; one per process, so that limits are shared."""
-        return Caller(self._asker)
+        return Caller(self._asker, self.settings.keep_reply_timeout)
 
     @property
     def _asker(self) -> Asker:

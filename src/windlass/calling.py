@@ -20,8 +20,8 @@ from windlass.llm.policy import Asker
 
 #: A running stream's text is saved this often (seconds).
 SAVE_PARTIAL_EVERY = 1.0
-#: How long a reply in hand waits for a database that is locked or away (seconds), beyond what each try waits.
-KEEP_TRYING_SECONDS = 300.0
+#: How long a reply in hand waits for a database that cannot be written now (seconds), beyond what each try waits.
+KEEP_REPLY_SECONDS = 300.0
 
 
 @dataclass
@@ -29,6 +29,8 @@ class Caller:
     """Makes calls under a policy. One per process, so that runs share each model's limits."""
 
     asker: Asker = field(default_factory=Asker)
+    #: How long a reply in hand waits for a database that is locked, away or out of space (seconds).
+    keep_reply_timeout: float = KEEP_REPLY_SECONDS
 
     async def call(self, effects: Effects, model: BaseLLMIntegration, call: ModelCall) -> Reply:
         """The reply, committed to the journal before it is given out.
@@ -38,7 +40,7 @@ class Caller:
         """
         for candidate in (model, *model.fallbacks):
             effects.budget.check_price(candidate)
-        attempts = _Attempts(effects, call)
+        attempts = _Attempts(effects, call, self.keep_reply_timeout)
         stopping = asyncio.create_task(effects.stop.wait())
         task = asyncio.create_task(
             self.asker.ask(
@@ -84,6 +86,7 @@ class _Attempts:
 
     effects: Effects
     call: ModelCall
+    keep_reply_timeout: float
     entry: Entry | None = None
     reservation: Reservation | None = None
     #: From before an attempt is claimed until its end is in the journal.
@@ -181,14 +184,25 @@ class _Attempts:
         )
 
     async def _persistently(self, work: Callable[[], Awaitable[Entry]]) -> Entry:
-        """Its result, tried again while the database is locked or away: what it keeps was paid for."""
-        deadline = time.monotonic() + KEEP_TRYING_SECONDS
+        """Its result, tried again while the database cannot be written: what it keeps was paid for."""
+        deadline = time.monotonic() + self.keep_reply_timeout
+        told = False
         while True:
             try:
                 return await work()
             except StoreError as error:
                 if not error.may_pass or self.hurried or time.monotonic() > deadline:
-                    raise
+                    raise StoreError(
+                        f"{error} The reply to {self.call.path} was paid for and could not be kept."
+                    ) from error
+                if not told:
+                    self.effects.log.at_once(
+                        f"{error} A reply that was paid for waits to be kept, for up to "
+                        f"{self.keep_reply_timeout:.0f} s; keep this process running.",
+                        path=self.call.step_path,
+                        failure=type(error).__name__,
+                    )
+                told = True
             await asyncio.sleep(1)
 
     async def failed(

@@ -206,7 +206,8 @@ class SandboxError(WindlassError):
 
 
 class StoreError(WindlassError):
-    """The database cannot be used. ``may_pass``: perhaps it can in a while, for it is locked or its server is away."""
+    """The database cannot be used. ``may_pass``: perhaps it can in a while, for it is locked, its server is away
+    or its disk is full."""
 
     may_pass = False
 

@@ -210,6 +210,10 @@ class EventLog:
         """One sentence worth a person's attention."""
         self.emit("notice", {"text": sentence, **extra})
 
+    def at_once(self, sentence: str, **extra: Any) -> None:
+        """A notice that goes past what waits to be stored, and is never stored: for a database that takes nothing now."""
+        self._tell(Event("notice", self.run_id, {"run_id": self.run_id, "text": sentence, **extra}))
+
     def answered(self, path: str, answer: Mapping[str, Any]) -> None:
         """A person's answer to the question at ``path``, wherever it was given; said once."""
         if path not in self._answered:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,7 +111,9 @@ class Runner:
             await asyncio.gather(heartbeat, return_exceptions=True)
             if log is not None:
                 await log.close()
-            await self.journal.release(lease)
+            with suppress(StoreError):
+                # What came before is what went wrong; a lease that cannot be given back ends by itself.
+                await self.journal.release(lease)
 
     async def _walk(
         self,

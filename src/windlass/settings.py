@@ -102,6 +102,8 @@ class Settings(BaseSettings):
     test_command: tuple[str, ...] | None = None
     keep_versions: int = pydantic.Field(default=4, ge=2)
     lock_timeout: float = pydantic.Field(default=30.0, gt=0)
+    #: How long a reply in hand waits for a database that is locked, away or out of space (seconds).
+    keep_reply_timeout: float = pydantic.Field(default=300.0, ge=0)
     max_attempts: int = pydantic.Field(default=7, ge=1)
     max_retry_after: float = pydantic.Field(default=60.0, gt=0)
     #: The wait after the first failed attempt is up to this long (seconds); it doubles with each further one.

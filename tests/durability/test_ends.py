@@ -13,7 +13,7 @@ import pytest
 from bench.faults import settings
 
 from windlass.app import App
-from windlass.events import WorkflowStatus
+from windlass.events import Event, WorkflowStatus
 from windlass.journal import Entry, EntryState
 from windlass.llm.base import BaseLLMIntegration, CallTags, Message, OnText, Price, Reply, Usage
 from windlass.people import StopSignal
@@ -63,6 +63,7 @@ class Scene:
 
     def __init__(self, folder: Path, lock_timeout: float) -> None:
         self.folder = folder
+        self.told = list[str]()
         self.app = App(settings(folder / "home", "http://127.0.0.1:9/v1", lock_timeout=lock_timeout))
         self.lock = Lock(folder / "home" / "windlass.db")
         self.stop = StopSignal()
@@ -74,7 +75,12 @@ class Scene:
             self.run_id = (
                 await self.app.create_run("chat", "Hello?", str(self.folder / "work"), MESSAGE)
             ).run_id
-        return (await self.app.execute(self.run_id, stop=self.stop, stream=stream)).status
+        ended = await self.app.execute(self.run_id, stop=self.stop, stream=stream, listeners=[self._listen])
+        return ended.status
+
+    def _listen(self, event: Event) -> None:
+        if event.name == "notice":
+            self.told.append(event.payload["text"])
 
     async def calls(self) -> list[Entry]:
         return [entry for entry in await self.app.journal.entries(self.run_id) if entry.kind == "model"]
@@ -134,6 +140,9 @@ async def test_a_reply_in_hand_outwaits_a_database_that_is_locked(scene: Callabl
     assert await play.go(model) is WorkflowStatus.Success
     assert model.requests == 1
     assert [call.state for call in await play.calls()] == [EntryState.DONE]
+    # It was said, once, while it waited.
+    assert [sentence for sentence in play.told if "A reply that was paid for waits to be kept" in sentence]
+    assert len(play.told) == 1
 
 
 class Asked(Model):

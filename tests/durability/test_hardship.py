@@ -50,6 +50,43 @@ asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
 """
 
 
+#: The disk fills up while a reply is on its way; whoever is told frees it, or does not.
+FULL_WITH_A_REPLY = """
+import asyncio, json, resource, sys
+from bench.faults import settings
+from pathlib import Path
+from tests.durability.test_ends import MESSAGE, Model
+from windlass.app import App
+from windlass.errors import WindlassError
+
+def room(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+async def main(folder, run_id, frees):
+    async def during(on_text):
+        room(4000)
+
+    told = []
+    def listen(event):
+        if event.name == "notice":
+            told.append(event.payload["text"])
+            if frees:
+                room(resource.RLIM_INFINITY)
+
+    model = Model(during)
+    app = App(settings(folder / "home", "http://127.0.0.1:9/v1", keep_reply_timeout=60 if frees else 1),
+              integrations=dict.fromkeys(("main", "fast", "judge"), model))
+    error = None
+    try:
+        await app.execute(run_id, listeners=[listen], stream=False)
+    except WindlassError as raised:
+        error = str(raised)
+    print(json.dumps({"told": told, "error": error, "requests": model.requests}))
+
+asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "frees"))
+"""
+
+
 async def kept(app: App, run_id: str) -> set[str]:
     return {
         e.path for e in await app.journal.entries(run_id) if e.kind == "model" and e.state is EntryState.DONE
@@ -91,6 +128,44 @@ async def test_a_full_disk_is_said_and_nothing_that_was_kept_is_lost(tmp_path: P
         assert server.count() - asked == len(await kept(app, record.run_id)) - len(before)
         assert {p.name: p.read_bytes() for p in (tmp_path / "work").iterdir()} == EXPECTED
         await app.close()
+
+
+@pytest.mark.parametrize("frees", [True, False])
+async def test_a_reply_in_hand_waits_for_a_full_disk_and_says_so(tmp_path: Path, frees: bool) -> None:
+    app = App(settings(tmp_path / "home", "http://127.0.0.1:9/v1"))
+    (tmp_path / "work").mkdir()
+    record = await app.create_run("chat", "Hello?", str(tmp_path / "work"), {"message": "Hello?"})
+    await app.close()
+    ended = await asyncio.to_thread(
+        subprocess.run,
+        [
+            sys.executable,
+            "-c",
+            FULL_WITH_A_REPLY,
+            str(tmp_path),
+            record.run_id,
+            "frees" if frees else "",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+    )
+    assert "Traceback" not in ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["requests"] == 1
+    (notice,) = told["told"]
+    assert "disk" in notice
+    assert "A reply that was paid for waits to be kept, for up to" in notice
+    app = App(settings(tmp_path / "home", "http://127.0.0.1:9/v1"))
+    (call,) = [e for e in await app.journal.entries(record.run_id) if e.kind == "model"]
+    if frees:
+        assert call.state is EntryState.DONE
+        assert call.result["text"] == "first half, second half"
+    else:
+        assert call.state is EntryState.CLAIMED
+        assert told["error"].endswith(f"The reply to {call.path} was paid for and could not be kept.")
+    await app.close()
 
 
 @pytest.mark.parametrize(("patience", "ends"), [(30.0, "Success"), (0.3, None)])

@@ -192,13 +192,19 @@ def _explain(url: URL, raised: sa_exc.DBAPIError) -> StoreError:
                     return StoreBusy(
                         f"Another process kept the database {label} locked for too long: try again."
                     )
-                return StoreError(f"The database {label} {meaning}.")
+                error = StoreError(f"The database {label} {meaning}.")
+                error.may_pass = sign.startswith("disk")
+                return error
     # https://www.postgresql.org/docs/current/errcodes-appendix.html
     code = getattr(raised.orig, "sqlstate", None)
     if code in ("55P03", "40P01", "40001", "53300"):
         return StoreBusy(f"The database {label} is busy ({said}): try again.")
     if code == "25006":
         return StoreError(f"The database {label} is read-only.")
+    if code == "53100":
+        error = StoreError(f"The database {label} could not be written: its server's disk is full.")
+        error.may_pass = True
+        return error
     if (code is None and isinstance(raised, sa_exc.OperationalError)) or raised.connection_invalidated:
         error = StoreError(f"The database {label} cannot be reached: {said}.")
         error.may_pass = True
