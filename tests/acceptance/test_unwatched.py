@@ -76,6 +76,22 @@ def test_a_full_disk_ends_the_output_and_not_the_run(cli: Cli, model: Steps, mor
     assert statuses(cli) == ["Failure", "Success"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    "words", [("runs", "list"), ("runs", "list", "--json"), ("--help",), ("prompts", "list"), ("--version",)]
+)
+def test_a_full_disk_is_told_by_commands_that_only_print(cli: Cli, words: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        done = into(cli, full, *words)
+    assert done.code == 1, done
+    said = (
+        ""
+        if words == ("--version",)
+        else "Error: The output could not be written: No space left on device.\n"
+    )
+    assert done.err == said
+
+
 @pytest.mark.parametrize("more", [(), ("--json",)])
 def test_a_reader_who_has_gone_is_not_waited_for(cli: Cli, more: tuple[str, ...]) -> None:
     read, write = os.pipe()

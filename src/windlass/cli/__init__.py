@@ -13,7 +13,11 @@ def main() -> None:
     if sys.argv[1:] in (["--version"], ["-V"]):
         from windlass import __version__
 
-        print(f"windlass {__version__}")
+        try:
+            print(f"windlass {__version__}", flush=True)
+        except OSError:
+            # Nobody reads it, or there is no room for it.
+            os._exit(1)
         return
     # While this loads there is nobody yet who would turn Ctrl-C into an exit code.
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -120,6 +121,7 @@ def run() -> None:
     """Run the command line; every way out has an exit code, none a traceback."""
     try:
         code = cli.main(standalone_mode=False)
+        sys.stdout.flush()
     except Exit as done:
         sys.exit(done.exit_code)
     except click.Abort:
@@ -136,11 +138,23 @@ def run() -> None:
         sys.exit(130)
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         sys.exit(1)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM and error.filename is None:
+            _discard_output()
+            fail(f"The output could not be written: {error.strerror}.", 1)
         fail(_unexpected(error), 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+#: What writing to a file that has no room says.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def _discard_output() -> None:
+    """What is still buffered goes nowhere, without a word when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell_scripts(message: str) -> None:
