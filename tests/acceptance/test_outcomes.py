@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 from bench.faults import settings
 
-from tests.acceptance.cli import GOOD, Cli, Reply, Steps
+from tests.acceptance.cli import GOOD, Cli, Steps
 from tests.journal.journals import entry
 from windlass.app import App
 from windlass.cli.outcome import cost_told, outcome_lines
@@ -19,7 +18,7 @@ from windlass.events import Event, WorkflowStatus
 from windlass.journal import EntryState
 from windlass.people import StopSignal
 from windlass.report import run_report, usage_of
-from windlass.testing.server import OpenAIServer, Request
+from windlass.testing.server import Answer, OpenAIServer
 
 CODING = ("run", "coding", "A slug", "--workspace", "w", "--yes")
 
@@ -84,22 +83,15 @@ def test_a_budget_that_is_too_small_says_what_to_type(cli: Cli) -> None:
 
 async def test_a_cancelled_run_waits_for_nothing(tmp_path: Path, server: OpenAIServer, model: Steps) -> None:
     app = App(settings(tmp_path / "home", server.base_url))
-    stop, heard, cancelled = StopSignal(), list[Event](), threading.Event()
-
-    def answer_when_cancelled(request: Request) -> Reply:
-        assert cancelled.wait(60)
-        return GOOD[request.step]
-
-    model.given["implementation_step[slug.py]"] = answer_when_cancelled
+    stop, heard, cancelled = StopSignal(), list[Event](), tmp_path / "cancelled"
+    step = "implementation_step[slug.py]"
+    model.given[step] = Answer(str(GOOD[step]), until=str(cancelled))
 
     def cancel_in_the_middle(event: Event) -> None:
         heard.append(event)
-        if (
-            event.payload.get("path") == "implementation_step[slug.py]"
-            and event.payload.get("status") == "in-progress"
-        ):
+        if event.payload.get("path") == step and event.payload.get("status") == "in-progress":
             stop.cancel = stop.requested = True
-            cancelled.set()
+            cancelled.touch()
 
     options = {"requirement": "A slug", "yes": True}
     record = await app.create_run("coding", "slug", str(tmp_path / "w"), options)
