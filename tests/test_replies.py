@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from tests.replies_support import ADD, CASES, KNOWN, edit, fence
+from tests.replies_support_names import NAMES
 from tests.replies_support_shapes import SHAPES
 from tests.replies_support_wrap import NAMED, ONE, TREE, mark_for
 from windlass.replies import KINDS, ReplyError, parse_reply
+from windlass.replies.kinds import WHOLE_TEXT
 
 CORPUS = Path(__file__).parents[1] / "../shared/corpus"
 
@@ -61,7 +63,7 @@ def test_no_wrong_content_is_written_from_the_corpus() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case[0]) for case in [*CASES, *SHAPES]])
+@pytest.mark.parametrize("case", [pytest.param(case, id=case[0]) for case in [*CASES, *SHAPES, *NAMES]])
 def test_case(case: tuple[Any, ...]) -> None:
     _, reply, asked, known, expected, *finish = case
     accepted = expected if isinstance(expected, tuple) else (expected,)
@@ -237,9 +239,14 @@ def test_every_correction_ends_with_a_shape_that_is_accepted(reply: str) -> None
     error = refused(reply, ["area.py"], {})
     shape = error.correction.split("Send every file whole")[1]
     block = shape[shape.index("path/to/file.py") : shape.index("If the text itself")]
-    assert parse_reply(block, asked_for=None, known_files={}) == {
-        "path/to/file.py": "(the complete new text of the file)\n"
-    }
+    filled = block.replace(WHOLE_TEXT, "x = 1")
+    assert filled != block
+    assert parse_reply(filled, asked_for=None, known_files={}) == {"path/to/file.py": "x = 1\n"}
+    with pytest.raises(ReplyError):
+        parse_reply(block, asked_for=None, known_files={})
+    page = block.replace("file.py", "file.md").replace("```python", "````")
+    with pytest.raises(ReplyError):
+        parse_reply(page.replace("```\n", "````\n"), asked_for=None, known_files={})
 
 
 def test_nothing_is_returned_when_one_of_several_edits_fails() -> None:

@@ -30,7 +30,10 @@ _FOREIGN = re.compile(
     r"helaas|het spijt|ik kan\b|niestety|przepraszam|nie mogę|üzgünüm|maalesef|tyvärr|beklager|"
     r"извините|простите|к сожалению|я не могу|вот \w|конечно|вибачте|на жаль|"
     r"(?:很|非常)?抱歉|对不起|對不起|(?:很)?遗憾|我(?:无法|無法|不能|将|已)|好的|当然|以下是|申し訳|すみません|すいません|ごめん|残念|もちろん|以下は|"
-    r"죄송|미안|안타깝|물론|다음은)",
+    r"죄송|미안|안타깝|물론|다음은|"
+    r"przykro mi|omlouvám|bohužel|ospravedlňujem|sajnál|elnézést|îmi pare|din păcate|ne pare|συγγνώμη|λυπάμαι|δυστυχώς|valitettavasti|pahoittel|"
+    r"vabanda|kahjuks|atsiprašau|deja,|atvainoj|diemžēl|žao mi|nažalost|на жал|съжалявам|за жалост|maaf|mohon maaf|saya tidak|xin lỗi|rất tiếc|tôi (?:không|xin)|"
+    r"عذر|آسف|أعتذر|للأسف|معذرة|متأسف|לא אוכל|מצטער|סליחה|ขออภัย|ขอโทษ|เสียใจ|क्षमा|माफ|मुझे खेद|দুঃখিত|மன்னிக்க|ببخشید|متاسف)",
     re.IGNORECASE,
 )
 #: A first heading under which a model tells what it is about to do.

@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import sys
 from collections.abc import Collection, Sequence
 
 from windlass.replies import wording
+from windlass.replies.bare import is_talk_only, talk_in
 from windlass.replies.items import Item, Scan
 from windlass.replies.json_files import decode_json
-from windlass.replies.kinds import refusal
-from windlass.replies.labels import comment_label, strict_label
-from windlass.replies.languages import family_of_path, is_page, runs_in_a_shell
+from windlass.replies.kinds import WHOLE_TEXT, refusal
+from windlass.replies.labels import strict_label
+from windlass.replies.languages import (
+    family_of_path,
+    family_of_word,
+    is_language,
+    is_page,
+    is_source,
+    runs_in_a_shell,
+)
+from windlass.replies.own_names import comment_label
+from windlass.replies.talk import apologises, declines, reads_as_talk
 
 _HEREDOC = re.compile(r"\s*(?:[$#>] )?(?:cat|tee)\b.{0,200}<<")
 _WRITES = re.compile(
     r"(?:\bopen\(\s*([\"'])([^\"'\n]+)\1\s*,\s*(?:mode\s*=\s*)?[\"'][wax]|"
     r"(?:writeFileSync|writeFile|file_put_contents|File\.write|Path(?=\([^)]*\)\.write_))\(\s*([\"'])([^\"'\n]+)\3)"
 )
+#: ``(empty)``, ``[content]``, ``<the file>``.
+_PLACEHOLDER = re.compile(r"\s*[\[(<][A-Za-z][\w ]*[\])>]\s*")
 _PRINTED = re.compile(r"Traceback \(most recent call last\):|>>> |[│├└]──|\.$|={5,} test session starts")
 _CONFLICT = re.compile(r"(?:<{7}|>{7})(?: |$)|\[/?(?:SEARCH|REPLACE)\]\s*$")
-#: Families of source in which no line can begin with a tag.
-_SOURCE = frozenset(
-    [
-        "python",
-        "script",
-        "style",
-        "c",
-        "go",
-        "rust",
-        "java",
-        "ruby",
-        "csharp",
-        "sql",
-        "shell",
-        "make",
-        "docker",
-    ]
-)
 _TAG = re.compile(r"</?[A-Za-z][\w:.-]*(?:\s[^<>]*)?>")
 _LAST_TAG = re.compile(r"^</[A-Za-z][\w:.-]*>$|<\|\w+\|>$")
 _SPEAKER = re.compile(r"(?:assistant|chatgpt)\s*:\s", re.IGNORECASE)
@@ -58,6 +53,7 @@ def refuse_doubtful(item: Item, path: str, found: Scan, names: Collection[str], 
     """Raise ReplyError for a block whose end may be that of an inner one, and for a script that would write the file."""
     refuse_script(item.lines, path)
     refuse_frame(item.lines, path, known)
+    _refuse_talk(item.lines, path)
     odd = family_of_path(path) == "python" and sum(line.count('"""') for line in item.lines) % 2 == 1
     page_open = is_page(path) and item.suspicious
     if (item.suspicious and (odd or page_open or _follows_text(item, found, names))) or (
@@ -75,6 +71,25 @@ def refuse_doubtful(item: Item, path: str, found: Scan, names: Collection[str], 
             raise refusal("ambiguous", f"The block of {path} seems to run into the next file.", path=path)
 
 
+def _refuse_talk(lines: Sequence[str], path: str) -> None:
+    """Raise ReplyError for a block that holds an apology or a report, and no source."""
+    text = "\n".join(lines).strip("\n")
+    if text.strip() == WHOLE_TEXT or (is_source(path) and _PLACEHOLDER.fullmatch(text)):
+        raise refusal("elision", f"The block for {path} holds a placeholder, not the file.", path=path)
+    if is_page(path):
+        said = reads_as_talk(path, text) if declines(text) and apologises(text) else None
+    else:
+        said = (
+            reads_as_talk(path, text) or talk_in(path, text)
+            if is_source(path) and len(text) < 2000 and text.strip() and is_talk_only(text)
+            else None
+        )
+    if said is not None:
+        raise refusal(
+            "no_file", f"The block for {path} holds talk, not the file: {said.strip()[:80]!r}.", path=path
+        )
+
+
 def refuse_frame(lines: Sequence[str], path: str, known: str | None) -> None:
     """Raise ReplyError for source that stands in a frame which is not its own: a tag, JSON, marks of a conflict."""
     family = family_of_path(path)
@@ -86,18 +101,27 @@ def refuse_frame(lines: Sequence[str], path: str, known: str | None) -> None:
         raise refusal(
             "ambiguous", f"The text for {path} holds marks of an edit or a conflict.", path=path, edit=True
         )
-    if family not in _SOURCE or path.endswith((".vue", ".svelte", ".csproj")):
+    if not is_source(path):
         return
     first = first_filled(lines).strip()
     last = first_filled(lines[::-1]).strip()
     framed = (
-        _TAG.match(first)
+        (first[:1] == '"' and last[-1:] == '"' and _is_json_string("\n".join(lines)))
+        or (is_language(first) and family_of_word(first) == family and not runs_in_a_shell(family))
+        or _TAG.match(first)
         or _LAST_TAG.search(last)
         or _SPEAKER.match(first)
         or first.startswith(("```", "~~~"))
     )
     if framed or (first[:1] in ("{", "[") and _is_json("\n".join(lines))):
         raise refusal("ambiguous", f"The text for {path} stands in a frame that is not known.", path=path)
+
+
+def _is_json_string(text: str) -> bool:
+    try:
+        return "\n" in json.loads(text)
+    except ValueError:
+        return False
 
 
 def _is_json(text: str) -> bool:

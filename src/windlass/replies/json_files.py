@@ -37,7 +37,18 @@ _TEXT_KEYS = (
 )
 _OLD_KEYS = ("search", "old_string", "old_str", "old_text", "oldText", "old", "find", "original")
 _NEW_KEYS = ("replace", "new_string", "new_str", "new_text", "newText", "new", "replacement", "updated")
-_LISTS = ("files", "edits", "changes", "operations", "tool_calls", "actions", "documents", "results")
+_LISTS = (
+    "files",
+    "edits",
+    "changes",
+    "operations",
+    "tool_calls",
+    "actions",
+    "documents",
+    "results",
+    "result",
+    "response",
+)
 _CALLS = (
     "arguments",
     "input",
@@ -71,7 +82,11 @@ def _pairs(items: list[tuple[str, Any]]) -> _Pairs:
 
 
 # Numbers stay text: converting a huge one would take quadratic time.
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=str, parse_float=str, strict=False)
+class _Number(str):
+    """A number as it was written."""
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_Number, parse_float=_Number, strict=False)
 _BEHIND = re.compile(r"[ \t\r\n,]*")
 
 
@@ -229,7 +244,7 @@ def _of_entry(value: _Pairs, path: str, names: Collection[str], depth: int) -> l
         "none",
     }:
         raise refusal("bad_json", f"The content of {path!r} is encoded; send plain text.", path=path)
-    if not isinstance(value[key], str):
+    if not isinstance(value[key], str) or isinstance(value[key], _Number):
         raise refusal("bad_json", f"The content of {path!r} must be one JSON string.", path=path)
     if sum(other in value and isinstance(value[other], str) for other in _TEXT_KEYS[:3]) > 1:
         raise refusal("conflict", f"The JSON object for {path!r} gives content more than once.", path=path)

@@ -24,12 +24,15 @@ KINDS: dict[str, str] = {
     "delete_not_allowed": "a deletion where files were asked for",
 }
 
-WHOLE_SHAPE = """\
+#: What stands in the shape for a file's text.
+WHOLE_TEXT = "(the complete new text of the file)"
+
+WHOLE_SHAPE = f"""\
 Send every file whole, its path on the line above its block:
 
 path/to/file.py
 ```python
-(the complete new text of the file)
+{WHOLE_TEXT}
 ```
 
 If the text itself holds ``` lines, use a longer fence (````) around it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from windlass.replies.languages import family_of_path, is_language, is_well_known_name
+from windlass.replies.languages import is_language, is_well_known_name
 from windlass.replies.pathlike import (
     LONGEST,
     looks_like_path,
@@ -13,24 +13,27 @@ from windlass.replies.pathlike import (
     undecorate,
     without_symbols,
 )
-from windlass.replies.sentences import CODE_SPAN, Clash, Label, sentence_label
-from windlass.replies.wording import FAR
+from windlass.replies.sentences import (
+    CODE_SPAN,
+    Clash,
+    Label,
+    mentions,
+    sentence_label,
+)
+from windlass.replies.wording import FAR, speaks_of_a_part, speaks_of_the_past, speaks_of_usage
 
-_BULLET = re.compile(r"\s*(?:[-*+•–]|\(?\d{1,3}[.)])\s+")
+_BULLET = re.compile(r"\s*(?:[-*+•–]|\(?\d{1,3}[.)]|\(?[a-z]\))\s+(?:\[[ xX]\]\s+)?")
 _HEADING = re.compile(r"\s{0,3}#{1,6}\s+")
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 _HTML_COMMENT = re.compile(r"<!--(.*?)-->")
 _HTML_TAG = re.compile(r"</?(?:b|i|em|strong|code|summary|h[1-6]|p|kbd|tt|details|u)>", re.IGNORECASE)
-_PARTIAL = re.compile(
+PARTIAL = re.compile(
     r"\b(?:excerpt|partial|snippet|fragment|extract|relevant|lines?\s+\d|abridged|shortened|changes? only|"
     r"only (?:the )?chang\w+|diff)\b",
     re.IGNORECASE,
 )
-_COMMENT = re.compile(r"\s*(?:#|//|--|;+|%|/\*+|<!--|\"{3}|'{3}|REM)\s*(.+?)\s*(?:\*/|-->|\"{3}|'{3})?\s*$")
-_CELL = re.compile(r"%%(?:writefile|file)\s+(\S+)\s*")
-_MARKER = re.compile(r"(?:file\s*path|file\s*name|filepath|filename|file|path)\s*[:=]\s*(.+)$", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
-    r"(?:^|[\s{,;])(?:file\s?name|file\s?path|filepath|file|path|title|name|src)\s*[:=]\s*(\"[^\"]*\"|'[^']*'|[^\s}\"',]+)",
+    r"(?:^|[\s{,;:|])(?:file\s?name|file\s?path|filepath|file|path|title|name|src)\s*[:=]\s*(\"[^\"]*\"|'[^']*'|[^\s}\"',]+)",
     re.IGNORECASE,
 )
 _RULE = r"={2,}|-{2,}|~{2,}|#{2,}|[─━—═┌┐└┘╭╮╰╯]{2,}"
@@ -39,10 +42,17 @@ _WRAPPER = re.compile(r"\s*</?(?:source|code|pre|codeblock|sourcecode)>\w{0,20}\
 _RANGE = re.compile(r"(?:[:#]L?\d+(?:\s*[-:]\s*L?\d+)?|\s+lines?\s+\d+.*|\s+\(?L?\d+-L?\d+\)?)$")
 _RULED = re.compile(rf"(?:{_RULE})\s*(\S.*?)\s*(?:{_RULE})")
 _CITED = re.compile(r"\d+:\d+:(?=\S)")
-_SUFFIX = re.compile(r"\s*\(([^()]*)\)\s*[:.]?\s*$")
+#: ``Create src/x.py``: what is done comes before the name.
+_TOLD = re.compile(
+    r"(?:create|creating|update|updating|modify|edit|add|write|rewrite|replace|save)\s+(?:the\s+)?(?:new\s+)?(?:file\s+)?(\S+)$",
+    re.IGNORECASE,
+)
+#: ``src/x.py - the helpers``: a name, and what the file is.
+DESCRIBED = re.compile(r"(\S+)\s+[-–—]+\s+(\S[^|]*)$")
+SUFFIX = re.compile(r"\s*\(([^()]*)\)\s*[:.]?\s*$")
 
 
-def _unruled(text: str) -> str:
+def unruled(text: str) -> str:
     """The text between rules of equal signs, dashes or lines of a box (``--- src/x.py ---``)."""
     ruled = _RULED.fullmatch(text)
     return ruled.group(1) if ruled else text
@@ -66,7 +76,7 @@ def strict_label(line: str, names: Collection[str]) -> Label | None:
     text = _HTML_TAG.sub("", text).strip()
     if text.startswith("//") and not text.startswith("///"):
         text = text[2:].strip()
-    text = _unruled(text)
+    text = unruled(text)
     for _ in range(3):
         text = without_symbols(_HEADING.sub("", _BULLET.sub("", text, count=1), count=1)).strip()
     link = _LINK.search(text)
@@ -78,20 +88,20 @@ def strict_label(line: str, names: Collection[str]) -> Label | None:
     if len(spans) == 1:
         span = spans[0]
         before, after = text[: span.start()], text[span.end() :]
-        note = _SUFFIX.search(after)
+        note = SUFFIX.search(after)
         tail = after[: note.start()] if note else after
         name = span.group(2).strip()
         if only_label_words(before) and only_label_words(tail) and not _reads_on(tail):
             unlabelled = looks_like_path(name, names, spaces=True)
             if unlabelled or (_MARKER_BEFORE.search(before) and re.fullmatch(r"[\w.@+\-/\\]+", name)):
-                return Label(name, strict=True, partial=bool(note and _PARTIAL.search(note.group(1))))
+                return Label(name, strict=True, partial=bool(note and PARTIAL.search(note.group(1))))
         return None
     if spans:
         return None
-    note = _SUFFIX.search(text.rstrip("*_ :"))
+    note = SUFFIX.search(text.rstrip("*_ :"))
     partial = False
     if note and looks_like_path(undecorate(text[: note.start()]), names):
-        partial = bool(_PARTIAL.search(note.group(1)))
+        partial = bool(PARTIAL.search(note.group(1)))
         text = text[: note.start()]
     plain = undecorate(text)
     emphatic = plain != text.strip().rstrip(":")
@@ -114,12 +124,16 @@ def _reads_on(tail: str) -> bool:
 def _after_words(text: str, names: Collection[str], *, partial: bool) -> Label | None:
     """``File: src/x.py``, ``**File 2:** src/x.py``, ``Create src/x.py``."""
     marked = re.match(
-        r"(.{0,60}?(?:file|path|name|filename|filepath|step\s*\d*|\d)\s*\**\s*[:：=]\s*\**)\s*(.+)$",
+        r"(.{0,60}?(?:file|path|name|filename|filepath|step\s*\d*|\d|datei|dateiname|pfad|fichier|chemin|archivo|ruta|arquivo|файл|путь|"
+        r"文件|文件名|路径|ファイル|ファイル名|파일|경로)\s*\**\s*[:：=]\s*\**)\s*(.+)$",
         text,
         re.IGNORECASE,
     )
     if marked and only_label_words(marked.group(1)):
         name = undecorate(marked.group(2))
+        told = _TOLD.match(name)
+        if told and name not in names:
+            name = undecorate(told.group(1))
         if looks_like_path(name, names, spaces=True) or re.fullmatch(
             r"[\w.@+\-/\\]*[./\\][\w.@+\-/\\]*\w", name
         ):
@@ -145,8 +159,8 @@ def info_label(info: str, names: Collection[str]) -> Label | None:
     cited = _CITED.match(info)
     if cited:
         return Label(info[cited.end() :].strip(), strict=True, partial=True)
-    text = info.strip("{}").strip()
-    head, colon, rest = text.partition(":")
+    text = info.strip("{}").strip().lstrip("." if info.startswith("{") else "")
+    head, colon, rest = re.sub(r"^(\w+)\s*[|;]\s*", r"\1:", text, count=1).partition(":")
     if (
         colon
         and rest.strip()
@@ -161,7 +175,12 @@ def info_label(info: str, names: Collection[str]) -> Label | None:
     if len(words) == 2 and is_language(words[0].rstrip(":,")):
         name = words[1].strip().strip("\"'`()[]")
         name = re.sub(r"^(?://|#|--)\s*|^@(?=[^/]*$)", "", name)
-        ranged = _ranged(name)
+        note = SUFFIX.search(words[1])
+        if note and looks_like_path(words[1][: note.start()].strip("\"'`"), names):
+            name = words[1][: note.start()].strip("\"'`")
+            return Label(name, strict=True, partial=bool(PARTIAL.search(note.group(1))))
+        told = _TOLD.match(name)
+        ranged = _ranged(told.group(1) if told and name not in names else name)
         if looks_like_path(ranged.raw, names, spaces=True):
             return ranged
     text = text.removeprefix("@") if "/" not in text else text
@@ -180,22 +199,21 @@ def _ranged(name: str) -> Label:
     return Label(name, strict=True)
 
 
-def comment_label(first_line: str, names: Collection[str]) -> Label | None:
-    """The path in a comment on a block's first line (``# src/x.py``, ``// filepath: src/x.js``)."""
-    if len(first_line) > LONGEST or first_line.startswith("#!"):
+def _described(gap: Sequence[str], index: int, names: Collection[str]) -> Label | None:
+    """The path of a line that says what the file is (``**src/x.py** - the helpers``), alone above a block."""
+    above = next((line for line in reversed(gap[max(0, index - 3) : index]) if line.strip()), "")
+    if len(gap[index]) > LONGEST or _BULLET.match(gap[index]) or DESCRIBED.match(above.strip()):
         return None
-    cell = _CELL.fullmatch(first_line)
-    if cell and looks_like_path(cell.group(1), names):
-        return Label(cell.group(1), strict=True, drop_first_line=True, comment=True)
-    comment = _COMMENT.match(first_line)
-    if comment is None:
+    line = without_symbols(_HEADING.sub("", gap[index].strip(), count=1)).strip()
+    found = DESCRIBED.fullmatch(line)
+    if found is None or any(
+        says([found.group(2)]) for says in (speaks_of_a_part, speaks_of_usage, speaks_of_the_past)
+    ):
         return None
-    marker = _MARKER.match(comment.group(1))
-    name = undecorate(_unruled(marker.group(1) if marker else comment.group(1)))
-    if not looks_like_path(name, names) or (family_of_path(name) is None and name not in names):
+    name = undecorate(found.group(1))
+    if mentions(found.group(2), names) or strict_label(above, names) is not None:
         return None
-    filepath = bool(marker) and comment.group(1).lower().replace(" ", "").startswith("filepath")
-    return Label(name, strict=True, drop_first_line=filepath, comment=True)
+    return Label(name, strict=False) if looks_like_path(name, names) else None
 
 
 def label_above(gap: Sequence[str], names: Collection[str]) -> Label | Clash | None:
@@ -211,6 +229,10 @@ def label_above(gap: Sequence[str], names: Collection[str]) -> Label | Clash | N
             seen_paragraph = seen_paragraph or bool(paragraph)
             continue
         label = strict_label(line, names)
+        if label is None and lines_read == 0 and not paragraph:
+            sentence = _described(gap, index, names)
+            if sentence is not None:
+                return sentence
         if label is not None:
             bullet = bool(_BULLET.match(line))
             if bullet and (lines_read > 0 or _neighbour_is_bullet(gap, index)):

@@ -64,6 +64,24 @@ _LOOSE = frozenset(
         "settings shell", "markup php", "markdown markup", "settings make", "settings output", "json output",
     )
 )  # fmt: skip
+#: Families of source in which no line can begin with a tag.
+_SOURCE = frozenset(
+    [
+        "python",
+        "script",
+        "style",
+        "c",
+        "go",
+        "rust",
+        "java",
+        "ruby",
+        "csharp",
+        "sql",
+        "shell",
+        "make",
+        "docker",
+    ]
+)
 #: Files that are useful with nothing in them.
 EMPTY_NAMES = frozenset(
     {"__init__.py", "py.typed", ".gitkeep", ".keep", ".nojekyll", "conftest.py", ".placeholder"}
@@ -93,6 +111,11 @@ def family_of_path(path: str) -> str | None:
 def is_page(path: str) -> bool:
     """True for files made of prose, where a fence or a sentence is ordinary content."""
     return family_of_path(path) in {"markdown", "prose", "output"}
+
+
+def is_source(path: str) -> bool:
+    """True for files of source in which no line can begin with a tag."""
+    return family_of_path(path) in _SOURCE and not path.endswith((".vue", ".svelte", ".csproj"))
 
 
 def is_prose_file(path: str) -> bool:

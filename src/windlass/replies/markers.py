@@ -18,12 +18,21 @@ PATCH_OPEN = "*** Begin Patch"
 PATCH_CLOSE = "*** End Patch"
 TAG_OPEN = re.compile(
     r"^[ \t]*<(file|write_file|write_to_file|create_file|new_file|file_content|source_file|code_file|document|"
-    r"boltAction|replace_in_file|edit_file|delete_file)\b([^<>\n]{0,600})>",
+    r"boltAction|replace_in_file|edit_file|delete_file|code|codeblock|code_block|artifact|write|save|"
+    r"dyad-write|lov-write)\b([^<>\n]{0,600})>",
     re.IGNORECASE,
+)
+#: Tags that hold a file only where they name its path in so many words.
+_SOMETIMES = frozenset(
+    ["code", "codeblock", "code_block", "artifact", "write", "save", "dyad-write", "lov-write"]
+)
+_SURE_ATTRIBUTE = re.compile(
+    r"(?:^|\s)(?:file_?path|path|file_?name)\s*=\s*[\"']?[^\"'\s]*\.\w", re.IGNORECASE
 )
 _INDEX = re.compile(r"\s*(?:index|id)=[\"']?\w+[\"']?\s*")
 _PATH_ATTRIBUTE = re.compile(
-    r"(?:^|\s)(?:path|file_?path|file_?name|name|file|src)\s*=\s*(\"[^\"]*\"|'[^']*')", re.IGNORECASE
+    r"(?:^|\s)(?:path|file_?path|file_?name|name|file|src)\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s\"'=/][^\s\"'=]*)",
+    re.IGNORECASE,
 )
 
 
@@ -66,6 +75,8 @@ class EditIndex:
 
 
 def names_a_file(opened: re.Match[str], lines: list[str], number: int) -> bool:
+    if opened.group(1).lower() in _SOMETIMES:
+        return bool(_SURE_ATTRIBUTE.search(opened.group(2)))
     if _PATH_ATTRIBUTE.search(opened.group(2)):
         return True
     if opened.group(2).strip().rstrip("/") and not _INDEX.fullmatch(opened.group(2)):
@@ -80,7 +91,7 @@ def names_a_file(opened: re.Match[str], lines: list[str], number: int) -> bool:
 def tag_path(opened: re.Match[str]) -> str | None:
     """The path attribute of an opening tag."""
     found = _PATH_ATTRIBUTE.search(opened.group(2))
-    return found.group(1)[1:-1] if found else None
+    return found.group(1).rstrip("/").strip("\"'") if found else None
 
 
 def opens_a_structure(line: str) -> bool:

@@ -12,7 +12,7 @@ from windlass.replies.operations import Operation
 from windlass.replies.read import Reader
 from windlass.replies.scan import scan
 from windlass.replies.targets import Targets
-from windlass.replies.thinking import ends_a_thought, strip_thinking
+from windlass.replies.thinking import ends_a_thought, strip_thinking, strip_turn_marks
 from windlass.replies.unframed import bare_reply, whole_reply
 
 
@@ -37,9 +37,10 @@ def parse_reply(
     text = reply.replace("\r\n", "\n").lstrip(BOM)
     if not text.strip():
         raise refusal("truncated" if cut else "empty", "The reply is empty.")
+    text, unanswered = strip_turn_marks(text, known_files.values())
     text, open_thought = strip_thinking(text)
     text = text.lstrip("\n").lstrip(BOM) if text.lstrip("\n").startswith(BOM) else text
-    if open_thought:
+    if open_thought or unanswered:
         raise refusal("truncated", "The reply ends inside its thinking.")
     if not text.strip():
         raise refusal("truncated" if cut else "empty", "The reply holds nothing but thinking.")

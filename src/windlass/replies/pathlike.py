@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 
 from windlass.replies.languages import ENDINGS, is_well_known_name
@@ -76,6 +77,24 @@ _WORDS = frozenset(
         "output",
     ]
 )
+#: The same in other languages that models answer in.
+_FOREIGN_WORDS = """
+    hier ist die der das den neue neuer neues neuen vollständige vollständiger komplette aktualisierte aktualisierter geänderte überarbeitete
+    datei dateiname dateipfad pfad inhalt quelltext modul skript schritt erstelle erstellen von
+    voici voilà le la du de fichier nouveau nouvelle chemin nom contenu complet complète mis jour à étape créer créez corrigé
+    aquí está tienes el del archivo fichero nuevo nueva ruta nombre contenido completo completa actualizado actualizada código paso crear
+    aqui o do da arquivo ficheiro novo nova caminho nome conteúdo atualizado atualizada passo criar
+    ecco il lo nuovo nuova percorso contenuto aggiornato aggiornata codice
+    bestand het nieuwe inhoud bestandsnaam plik ścieżka nazwa oto soubor dosya
+    вот новый обновлённый обновленный полный файл файла путь имя код содержимое шаг
+    """
+_LABELS = _WORDS | frozenset(_FOREIGN_WORDS.split())
+#: Chinese, Japanese and Korean do not part words by blanks.
+_EAST_WORDS = re.compile(
+    r"(?:这是|這是|以下是|下面是|以下|文件|檔案|档案|路径|路徑|文件名|名称|名|新建|创建|新增|新的?|更新|修改|修正|完整|全部|版本|代码|程式碼|内容|內容|后|後|的|了|"
+    r"ファイル|パス|コード|新しい|新規|作成|全体|全文|完全|した|版|は|の|です|な|を|が|"
+    r"파일|경로|이름|코드|내용|전체|새로운|새|수정된|업데이트된|다음은|입니다|의|은|는)++"
+)
 
 
 def looks_like_path(text: str, names: Collection[str], *, spaces: bool = False) -> bool:
@@ -113,6 +132,7 @@ def undecorate(text: str) -> str:
         text = text.strip().strip("*").strip()
         if (len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`") or (
             len(text) > 1
+            and not text.startswith("</")
             and (text[0], text[-1])
             in {
                 ("“", "”"),
@@ -136,7 +156,9 @@ def undecorate(text: str) -> str:
 
 
 def without_symbols(text: str) -> str:
-    """Without leading pictures, arrows and the like."""
+    """Without pictures, arrows and the like at its edges."""
+    while text and unicodedata.category(text[-1]) in ("So", "Sm", "Mn") and not text[-1].isascii():
+        text = text[:-1].rstrip()
     index = 0
     while index < len(text) and not (text[index].isalnum() or text[index] in "._-~/\\`*[<\"'(@“‘#{【「«"):
         index += 1
@@ -145,4 +167,7 @@ def without_symbols(text: str) -> str:
 
 def only_label_words(text: str) -> bool:
     words = re.findall(r"[^\W_]+(?:['’]\w+)?", text)
-    return all(word.lower().replace("’", "'") in _WORDS or word.isdigit() for word in words)
+    return all(
+        word.lower().replace("’", "'") in _LABELS or word.isdigit() or _EAST_WORDS.fullmatch(word)
+        for word in words
+    )

@@ -18,9 +18,16 @@ from windlass.replies.edit_blocks import EditBlocks
 from windlass.replies.items import Item, Scan
 from windlass.replies.json_replies import json_block
 from windlass.replies.kinds import refusal
-from windlass.replies.languages import family_of_path, family_of_word, fits, is_page, runs_in_a_shell
+from windlass.replies.languages import (
+    family_of_path,
+    family_of_word,
+    fits,
+    is_page,
+    runs_in_a_shell,
+)
 from windlass.replies.markers import PATCH_OPEN, TAG_OPEN, EditIndex
 from windlass.replies.operations import Operation, Whole
+from windlass.replies.own_names import own_label
 from windlass.replies.patches import diff_operations, patch_operations
 from windlass.replies.pathlike import looks_like_path
 from windlass.replies.scan import scan
@@ -216,7 +223,7 @@ class Reader:
     def _as_named_by_a_comment(self, block: Block) -> Verdict | None:
         if block.word == "markdown":
             return None
-        comment = labels.comment_label(block.first, self._targets.names)
+        comment = own_label(block.lines, block.word, self._targets)
         if comment is None:
             return None
         only = self._targets.only

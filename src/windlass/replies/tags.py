@@ -38,7 +38,7 @@ def operations_of_tag(lines: Sequence[str], names: Collection[str]) -> list[Oper
         path, body = html.unescape(inner.group(2).strip()), body[inner.end() :]
     if tag.lower() == "delete_file":
         return [Delete(path)]
-    wrapped = re.match(r"\s*<(content|contents|document_content?|body|code|text|diff)>", body, re.IGNORECASE)
+    wrapped = re.match(r"\s*<(content|contents|document_contents?|body|code|text|diff)>", body, re.IGNORECASE)
     if wrapped:
         name = wrapped.group(1)
         end = re.search(rf"</{name}>\s*(?:<[\w]+>[^<>\n]{{0,40}}</[\w]+>\s*)?$", body[-400:], re.IGNORECASE)
@@ -71,8 +71,11 @@ def operations_of_tag(lines: Sequence[str], names: Collection[str]) -> list[Oper
 
 
 def _escaped(path: str, body: str) -> bool:
-    if family_of_path(path) in {"markup", "markdown", "prose"}:
+    if family_of_path(path) in {"markdown", "prose"}:
         return False
+    if family_of_path(path) == "markup":
+        # Text of a page may hold escapes; without one tag they are what was done to its tags.
+        return "<" not in body and "&lt;" in body and "&gt;" in body
     raw = re.search(r"[<>]|&(?!(?:lt|gt|amp|quot|apos|#39);)", body)
     return raw is None and bool(re.search(r"&(?:lt|gt|amp|quot|apos|#39);", body))
 

@@ -101,6 +101,9 @@ _SAID = re.compile(
     r"^\W*(?:content|text|file) (?:removed|deleted|withheld|unavailable|missing)\W*$|\b(?:session|token|key|subscription) (?:has |is )?expired\b|\bmodel (?:was |is )?(?:not found|not available|unavailable)\b|"
     r"^\W*(?:working on it|writing (?:the )?file|processing|generating|loading|please wait|one moment)\b|^\W*(?:conversation|the conversation) (?:must|has|is)\b|"
     r"^\W*(?:saved|written|stored|output|see|refer)\b\W*(?:\w+ ){0,2}?the file\b|"
+    r"\bi(?:['’]ve| have)? (?:just |now |already )?(?:updated|created|written|rewritten|saved|fixed|changed|added|edited|revised) (?:it|them|the|your|this|that)\b|"
+    r"^\W*as (?:discussed|agreed|requested|asked|described)(?: (?:above|before|earlier))?\W*$|\bthe user (?:wants|is asking|asks|asked|needs|would like)\b|"
+    r"\b(?:the|this|your) (?:readme|file|document|page|text) (?:below|above)\b|"
     r"\b(?:as an? (?:ai|large language|language) )|\b(?:ich|je|yo|io) (?:kann|ne peux|no puedo|non posso)\b",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -226,6 +229,8 @@ def reads_as_talk(path: str, text: str) -> str | None:
         return None
     if _lists_deeds(path, lines):
         return lines[0]
+    if len(lines) == 1 and re.fullmatch(r"<[a-z][a-z _-]*>", lines[0], re.IGNORECASE):
+        return lines[0]
     if len(lines) > _LINES or any(_HEADING.match(line) for line in lines):
         return None
     whole = "\n".join(lines)
@@ -270,7 +275,12 @@ def declines(text: str) -> bool:
         or sum(bool(line.strip()) for line in text.split("\n")) > _LINES
     ):
         return False
-    return bool(_APOLOGY.match(text.strip())) or reads_as_talk("reply", text) is not None
+    return apologises(text) or reads_as_talk("reply", text) is not None
+
+
+def apologises(text: str) -> bool:
+    """Whether a text begins as an apology or a refusal does."""
+    return bool(_APOLOGY.match(text.strip()))
 
 
 def _without_names(path: str, whole: str) -> str:

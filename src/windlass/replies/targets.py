@@ -58,6 +58,9 @@ class Targets:
                 path=written,
             ) from None
         name = self._by_form.get(_form(name), name)
+        if name.startswith("@") and name not in self.names:
+            # As people point at a file for a model; folders whose name begins so do exist.
+            name = self._by_form.get(_form(name[1:]), name)
         if name in self.names and (self.asked is None or name in self.asked):
             return name
         if self.asked is not None and name not in self.names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
+from collections.abc import Iterable
 
 from windlass.replies.markers import opens_a_structure
 from windlass.replies.scan import scan
@@ -20,6 +21,37 @@ _LONGEST_COUNTED = 20_000
 _CLOSE_ALONE = re.compile(rf"^[ \t]*(?:{_ANY_CLOSE.pattern})[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})([^\n`]*)$")
 _QUOTES = "\"'`(/[|\\"
+
+
+#: Marks of a model's own format that a server let through: where the answer starts, and where it ends.
+_TURN_START = re.compile(
+    r"\s*(?:<\|im_start\|>assistant|<start_of_turn>model|<\|start_header_id\|>assistant<\|end_header_id\|>)\s*"
+)
+_TURN_END = re.compile(
+    r"(?:\s*(?:<\|(?:im_end|end|eot_id|eom_id|endoftext|end_of_text|return|end_of_turn)\|>|<end_of_turn>|<｜end▁of▁sentence｜>|<eos>|</s>))+\s*\Z"
+)
+_CHANNELS = re.compile(r"\s*<\|(?:start|channel)\|>")
+_FINAL = re.compile(r"<\|channel\|>final[^<\n]{0,40}(?:<\|constrain\|>\w+)?<\|message\|>")
+
+
+def strip_turn_marks(text: str, known: Iterable[str]) -> tuple[str, bool]:
+    """The text without the marks around an answer, and whether it has channels of thinking and no answer.
+
+    A file that holds such marks already may end with one.
+    """
+    if _CHANNELS.match(text):
+        final = [found.end() for found in _FINAL.finditer(text)]
+        if not final:
+            return text, True
+        text = text[final[-1] :]
+    started = _TURN_START.match(text)
+    text = text[started.end() :] if started else text
+    ended = _TURN_END.search(text[-400:])
+    if ended is None or ("</s>" in ended.group() and "<s>" in text):
+        return text, False
+    if any(mark in present for mark in ended.group().split() for present in known):
+        return text, False
+    return text[: len(text) - len(ended.group())] + "\n", False
 
 
 def strip_thinking(text: str) -> tuple[str, bool]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from windlass.replies import bare, labels
 from windlass.replies.doubts import refuse_frame, refuse_script
 from windlass.replies.items import Scan
@@ -17,6 +20,12 @@ from windlass.replies.targets import Targets
 FENCED = (
     "Put the whole file between the fences, also where nothing in it changes: its path alone on a line, then its "
     "whole text between two lines of four backticks (````)."
+)
+
+#: How a JSON value or a comment before it begins; a word in brackets is a placeholder.
+_JSON_START = re.compile(r"\s*(?!\[[^\W\d][\w .-]*\]\s*\Z)(?:[{\[\"/\d-]|(?:true|false|null)\b)")
+_ERROR_KEYS = frozenset(
+    ["error", "type", "code", "message", "status", "detail", "request_id", "object", "param"]
 )
 
 
@@ -82,6 +91,8 @@ def _bare_json(text: str, path: str, targets: Targets, *, cut: bool) -> Whole | 
     if text[decoded.end :].strip():
         return None
     operations = None
+    if len(decoded.values) == 1 and _is_error(decoded.values[0]) and "error" not in path.lower():
+        raise refusal("no_file", f"The reply is an error, not {path}.", path=path)
     if len(decoded.values) == 1:
         operations = (
             operations_of(decoded.values[0], targets.names) if _names(decoded.values[0], path) else None
@@ -89,6 +100,11 @@ def _bare_json(text: str, path: str, targets: Targets, *, cut: bool) -> Whole | 
     if operations and any(getattr(operation, "path", None) == path for operation in operations):
         return None
     return _checked_bare(text, path, targets, cut=cut)
+
+
+def _is_error(value: Any) -> bool:
+    """True for the error object of a provider."""
+    return isinstance(value, dict) and "error" in value and value.keys() <= _ERROR_KEYS
 
 
 def _names(value: object, path: str) -> bool:
@@ -128,6 +144,8 @@ def bare_reply(text: str, targets: Targets, *, cut: bool) -> Whole:
                 "no_file", f"The reply is talk, not {path}: {talk.strip()[:80]!r}.", FENCED, path=path
             )
         raise refusal("ambiguous", f"The reply mixes {path} with talk: {talk.strip()[:80]!r}.", path=path)
+    if family == "json" and not _JSON_START.match(text):
+        raise refusal("no_file", f"The reply does not look like {path}.", path=path)
     if not page and not bare.starts_like(path, text) and family is not None and bare.is_talk_only(text):
         raise refusal("no_file", f"The reply does not look like {path}.", path=path)
     if family is None and not is_well_known_name(path.rsplit("/", 1)[-1]) and bare.is_talk_only(text):

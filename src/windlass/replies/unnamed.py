@@ -47,6 +47,8 @@ def the_one_file(blocks: Sequence[Unnamed], targets: Targets, found: Scan) -> Wh
     if only is None:
         raise refusal("no_path", "A block of the reply does not say which file it is.")
     texts = {joined(item.lines) for item, _ in blocks}
+    if len(texts) > 1 and all(wording.is_headed_as_use(gap) for _, gap in blocks[1:]):
+        blocks, texts = blocks[:1], {joined(blocks[0][0].lines)}
     if len(texts) > 1:
         raise refusal(
             "ambiguous", f"The reply holds {len(texts)} blocks, and none says that it is {only}.", path=only

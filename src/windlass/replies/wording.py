@@ -39,6 +39,12 @@ _ANOTHER = re.compile(
     r"|\bif you(?:['’]d)? (?:prefer|rather|want|like|need)\b|(?:^|\n)[\W_]*or\b[^\n]{0,60}:",
     re.IGNORECASE,
 )
+_USE_HEADING = re.compile(
+    r"[\W_]*(?:(?:here(?:['’]s| is) )?(?:an? |the )?(?:quick |simple |small )?(?:example|sample|expected)?\s*(?:usage|output|examples?|results?)(?: example)?|"
+    r"(?:how to )?(?:use|run|try|test)(?: it)?(?: like this)?|you can (?:use|run|call|try|test) it like this|"
+    r"(?:beispiel|ausgabe|verwendung|exemple|utilisation|sortie|ejemplo|uso|salida|saída|пример|вывод|用法|使用示例|输出|使い方|出力|사용 예시?|출력))[\W_]*",
+    re.IGNORECASE,
+)
 _SHOWS_USE = re.compile(
     r"\b(?:you (?:can|could|would|may|might|should)(?: now| then)? (?:use|call|run|try|import|invoke)|usage|use it|using it|"
     r"example (?:of )?(?:use|usage|call)|(?:to|how to) (?:use|call|run|try) (?:it|this))\b",
@@ -71,6 +77,16 @@ def speaks_of_the_past(gap: Sequence[str]) -> bool:
     """True where the text above a block says that it shows the file as it was."""
     lines = [line for line in gap[-6:] if line.strip()][-2:]
     return bool(_PAST.search("\n".join(lines)[-4 * LONGEST :]))
+
+
+def is_headed_as_use(gap: Sequence[str]) -> bool:
+    """True where the line above a block is a heading for a use of the file, or for what it prints, and no more."""
+    line = next((line for line in reversed(gap) if line.strip()), "").strip()
+    if len(line) > LONGEST:
+        return False
+    return (line.startswith("#") or line.rstrip("*_ ").endswith((":", "*"))) and bool(
+        _USE_HEADING.fullmatch(line)
+    )
 
 
 def offers_another(gap: Sequence[str]) -> bool:
