@@ -51,7 +51,7 @@ async def cancel(journal: Journal, run_id: str, *, now: bool = False) -> RunReco
             earlier=await journal.events(record.run_id),
         )
         await RunJournal.open(journal, lease)
-        log.skip_rest(CANCELLED)
+        log.close_run(CANCELLED, workflow=record.workflow, title=record.title)
         await log.flush()
         await journal.update_run(
             lease, status=WorkflowStatus.Cancelled, finished_at=time.time(), cancel_requested=False

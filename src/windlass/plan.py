@@ -69,7 +69,7 @@ class EventLog:
 
     Everything is queued without waiting; :meth:`flush` returns when all of it is stored and delivered.
     A run that goes on after an interruption hands in its earlier events, and what they said is not
-    said again.
+    said again. Without a ``workflow_name`` it is called as it was in them.
     """
 
     def __init__(
@@ -113,6 +113,7 @@ class EventLog:
                     )
                     self._steps[step.path] = step
                     self._numbers[step.path] = row["step_id"]
+                self.workflow_name = self.workflow_name or event.payload["workflow"]["workflow_name"]
             elif event.name == "gate" and "answer" in event.payload:
                 self._answered.add(event.payload["path"])
             elif event.name == UPDATE_WORKFLOW_STEP and "path" in event.payload:
@@ -127,6 +128,16 @@ class EventLog:
         self._resent = not self._steps
 
     # -- what steps say -------------------------------------------------------------------------
+
+    def close_run(self, why: str, *, workflow: str, title: str) -> None:
+        """Begin a session in which nothing runs any more: the plan as it stands, and every open step is skipped.
+
+        What an earlier session left open (a step that waits, or was under way when its process died) gets its end.
+        """
+        self.run_status(WorkflowStatus.Started, workflow=workflow, title=title)
+        if self._steps:
+            self.declare([])
+        self.skip_rest(why)
 
     def declare(self, steps: Sequence[PlanStep]) -> None:
         """Add steps to the plan; sends the plan when it grew (or the run has just come back)."""

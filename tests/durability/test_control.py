@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from bench.faults import ANSWERS, SLUG, answer, settings
 
+from tests.workflows.event_machine import check_events
 from windlass import control
 from windlass.app import App
 from windlass.cli.root import cli
@@ -197,8 +198,11 @@ async def test_a_waiting_run_is_cancelled_at_once(tmp_path: Path) -> None:
         assert record.finished_at is not None
         with pytest.raises(JournalError, match="ended in Cancelled"):
             await app.cancel(waiting.run_id)
-        last = (await app.journal.events(record.run_id))[-1]
-        assert last.payload["status"] == "Cancelled"
+        events = await app.journal.events(record.run_id)
+        # The step that waited has its end, in a session that told the plan first.
+        ended = check_events(events, "Cancelled")
+        assert set(ended.status.values()) == {"skipped"}
+        assert {plan["workflow_name"] for plan in ended.plans} == {ended.plans[0]["workflow_name"]}
         await app.close()
 
 

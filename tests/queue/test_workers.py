@@ -11,6 +11,7 @@ import pytest
 
 from tests.queue.fleet import PAGES, PATIENCE, WORKER_MODULES, Fleet, judge, pages, sigkill
 from tests.support.postgres import PostgresServer, running_server
+from tests.workflows.event_machine import check_events
 from windlass import queue
 from windlass.events import WorkflowStatus
 from windlass.queue import Place
@@ -131,6 +132,9 @@ async def test_lost_and_stuck_jobs_unreachable_workspaces_and_cancelled_runs(
     assert "cannot reach the workspace" in (found["gone"].error or "")
     assert str(fleet.folder / "run2") in (found["gone"].error or "")
     assert {record.request.run_id for record in server.records} == {lost, stuck}
+    for run in found.values():
+        if run.status is not WorkflowStatus.Pending:
+            check_events(await app.journal.events(run.run_id), run.status.value)
     await app.close()
 
 

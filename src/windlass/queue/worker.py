@@ -253,9 +253,10 @@ class Worker:
         final = isinstance(error, JournalError)
         refusals = 0 if final else await self._change(lambda c: refuse_run(c, record.run_id, sentence))
         if final or refusals >= MAX_REFUSALS:
-            await self._fail(record.run_id, sentence)
+            await self._fail(record, sentence)
 
-    async def _fail(self, run_id: str, sentence: str) -> None:
+    async def _fail(self, record: RunRecord, sentence: str) -> None:
+        run_id = record.run_id
         lease = await take(self.app.journal, run_id, owner_name())
         try:
             earlier = await self.app.journal.events(run_id)
@@ -263,6 +264,7 @@ class Worker:
             await self.app.journal.update_run(
                 lease, status=WorkflowStatus.Failure, error=sentence, finished_at=time.time()
             )
+            log.close_run("The run could not begin.", workflow=record.workflow, title=record.title)
             log.run_status(WorkflowStatus.Failure, summary=None, error=sentence)
             await log.close()
         finally:
