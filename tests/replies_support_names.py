@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.replies_support import ADD, TEST, A, R, fence
+from tests.replies_support import ADD, TEST, A, R, edit, fence
 from tests.replies_support_shapes import NO
 
 P = "src/area.py"
@@ -68,6 +68,14 @@ CHANNELS = "<|channel|>analysis<|message|>hm, a page<|end|><|start|>assistant<|c
 PAGE = "# Title\n\nText.\n"
 NOTE = "src/area.py holds the formulas"
 
+#: Names that look like something else, and are the file's.
+ODD = [
+    "# h.txt", "## a.md", "%s{x}.txt", "1. a.txt", "1) b.py", "(a.txt)", "'x.txt'", "_x.txt_", " a.txt", "name - description.txt", "a.txt - b.txt",
+    "src/# x.md", "src/1. x.md", "create a.txt", "a (excerpt).md", "@a.txt", "=======", "TODO", "None", "Here is a.py", "tests for a.py", "import os.py",
+]  # fmt: skip
+WAS, IS = "q = 1\nr = 1\n", "q = 2\nr = 1\n"
+MIXED = "a\r\nb\nc\r\n"
+
 NAMES: list[tuple[Any, ...]] = [
     *((f"names/above-{n}", f"Ok.\n\n{line}\n\n{fence(ADD)}", None, {}, OK) for n, line in enumerate(ABOVE)),
     *((f"names/not-above-{n}", f"Ok.\n\n{line}\n\n{fence(X)}", None, K, NO) for n, line in enumerate(NOT_ABOVE)),
@@ -115,6 +123,13 @@ NAMES: list[tuple[Any, ...]] = [
     ("said/a-print", fence("puts 'Hello, world!'\n", "ruby"), ["hello.rb"], {}, {"hello.rb": "puts 'Hello, world!'\n"}),
     ("said/only-pass", fence("pass\n"), A, {}, {"area.py": "pass\n"}),
     ("said/a-comment", fence("# Nothing here yet.\n"), A, {}, {"area.py": "# Nothing here yet.\n"}),
+    *((f"odd/whole-{n}", f"{name}\n````\n{IS}````\n", [name], {name: WAS}, {name: IS}) for n, name in enumerate(ODD)),
+    *((f"odd/two-{n}", f"{name}\n````\n{IS}````\n\nother.md\n````\n# T\n````\n", [name, "other.md"], {}, {name: IS, "other.md": "# T\n"}) for n, name in enumerate(ODD)),
+    *((f"odd/ticked-{n}", f"`{name}`\n````\n{IS}````\n", [name], {name: WAS}, {name: IS}) for n, name in enumerate(ODD) if name.strip() == name),
+    *((f"odd/edit-{n}", f"{name}\n{edit('q = 1' + chr(10), 'q = 2' + chr(10))}", [name], {name: WAS}, {name: IS}) for n, name in enumerate(ODD)),
+    ("odd/a-dash-in-a-new-name", "**`Chapter 1 - The Mill.md`**\n````\n# T\n````\n", None, {}, {"Chapter 1 - The Mill.md": "# T\n"}),
+    ("ends/mixed", fence("a\nb\nc\nd\n", ""), ["x.txt"], {"x.txt": MIXED}, {"x.txt": MIXED + "d\r\n"}),
+    ("ends/mixed-mostly-lf", fence("a\nb\nc\nd\n", ""), ["x.txt"], {"x.txt": "a\r\nb\nc\n"}, {"x.txt": "a\r\nb\nc\nd\n"}),
     ("use/output", fence(ADD) + "\nOutput:\n\n" + fence("3.14\n", ""), A, {}, {"area.py": ADD}),
     ("use/usage", fence(ADD) + "\n**Example usage:**\n\n" + fence("from area import area\nprint(area(1))\n"), A, {}, {"area.py": ADD}),
     ("use/two-files", fence(ADD) + "\nAnd the tests:\n\n" + fence(TEST), A, {}, R({"ambiguous"})),

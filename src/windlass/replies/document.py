@@ -112,11 +112,24 @@ def uses_crlf(text: str) -> bool:
     return crlf > 0 and crlf * 2 > text.count("\n")
 
 
+def _with_ends_of(known: str, text: str) -> str:
+    """A text whose lines end as they do in a file that mixes line ends; a new line ends as most do there."""
+    ends: dict[str, bool] = {}
+    for raw in known.removeprefix(BOM).split("\n")[:-1]:
+        ends.setdefault(raw.removesuffix("\r"), raw.endswith("\r"))
+    usual = uses_crlf(known)
+    *lines, last = text.split("\n")
+    return "".join(f"{line}\r\n" if ends.get(line, usual) else f"{line}\n" for line in lines) + last
+
+
 def in_style_of(known: str | None, text: str) -> str:
     """A whole new text with the line endings and the byte-order mark of the file it replaces."""
     if known is None:
         return text
-    if uses_crlf(known):
+    crlf = known.count("\r\n")
+    if 0 < crlf < known.count("\n"):
+        text = _with_ends_of(known, text.replace("\r\n", "\n"))
+    elif crlf:
         text = text.replace("\r\n", "\n").replace("\n", "\r\n")
     if known.startswith(BOM) and not text.startswith(BOM):
         text = BOM + text

@@ -22,8 +22,8 @@ from windlass.replies.sentences import (
 )
 from windlass.replies.wording import FAR, speaks_of_a_part, speaks_of_the_past, speaks_of_usage
 
-_BULLET = re.compile(r"\s*(?:[-*+•–]|\(?\d{1,3}[.)]|\(?[a-z]\))\s+(?:\[[ xX]\]\s+)?")
-_HEADING = re.compile(r"\s{0,3}#{1,6}\s+")
+_BULLET = re.compile(r"^\s*(?:[-*+•–]|\(?\d{1,3}[.)]|\(?[a-z]\))\s+(?:\[[ xX]\]\s+)?")
+_HEADING = re.compile(r"^\s{0,3}#{1,6}\s+")
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 _HTML_COMMENT = re.compile(r"<!--(.*?)-->")
 _HTML_TAG = re.compile(r"</?(?:b|i|em|strong|code|summary|h[1-6]|p|kbd|tt|details|u)>", re.IGNORECASE)
@@ -60,6 +60,9 @@ def unruled(text: str) -> str:
 
 def strict_label(line: str, names: Collection[str]) -> Label | None:
     """The path of a line that holds a path and nothing else but decoration."""
+    for exact in (line, line.strip(), line.strip().rstrip(":").strip("*`")):
+        if exact in names:
+            return Label(exact, strict=True)
     if len(line) > LONGEST or not line.strip():
         return None
     if not _PATH_MARK.search(line):

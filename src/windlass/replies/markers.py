@@ -91,7 +91,9 @@ def names_a_file(opened: re.Match[str], lines: list[str], number: int) -> bool:
 def tag_path(opened: re.Match[str]) -> str | None:
     """The path attribute of an opening tag."""
     found = _PATH_ATTRIBUTE.search(opened.group(2))
-    return found.group(1).rstrip("/").strip("\"'") if found else None
+    if found is None:
+        return None
+    return found.group(1)[1:-1] if found.group(1)[0] in "\"'" else found.group(1).rstrip("/")
 
 
 def opens_a_structure(line: str) -> bool:

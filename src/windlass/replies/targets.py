@@ -43,7 +43,7 @@ class Targets:
         return self._resolved[written, existing]
 
     def _resolve(self, written: str, *, existing: bool) -> str:
-        name = written.strip()
+        name = written if written in self.names else written.strip()
         while name.startswith(("./", ".\\")):
             name = name[2:].lstrip("/") if name.startswith(".//") else name[2:]
         if "\\" in name and not name.startswith("\\") and not re.match(r"[A-Za-z]:", name):

@@ -34,6 +34,8 @@ def whole_reply(text: str, path: str, targets: Targets, found: Scan, *, cut: boo
     family = family_of_path(path)
     if not bare.starts_like(path, text):
         return None
+    if found.items and text.lstrip().split("\n", 1)[0].strip() == path:
+        return None
     if family != "json" and text.lstrip()[:1] in "{[" and looks_like_envelope(text):
         return None
     if family == "json":
