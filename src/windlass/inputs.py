@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 import shlex
 import shutil
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from windlass.errors import ArgumentError, InputError, UnsafePath
-from windlass.workspace.names import check_path
+from windlass.workspace.names import check_path, spelling_among
 
 #: A requirement longer than this (characters) is not meant to be sent to a model whole.
 MAX_REQUIREMENT = 200_000
@@ -306,15 +308,16 @@ def _expand(pattern: str, root: Path | None, what: str) -> Sequence[Path]:
         raise InputError(f"An empty name was given with --{what}; name a file.")
     bases = [base for base in (root, Path.cwd()) if base is not None]
     if any(c in pattern for c in "*?[") and not any((base / pattern).exists() for base in bases):
-        for base in bases:
+        forms = dict.fromkeys((pattern, *(unicodedata.normalize(form, pattern) for form in ("NFC", "NFD"))))
+        for base, form in itertools.product(bases, forms):
             # glob.glob takes absolute and relative patterns alike, which Path.glob does not.
-            hits = sorted(glob.glob(str(base / pattern), recursive=True))  # noqa: PTH207
+            hits = sorted(glob.glob(str(base / form), recursive=True))  # noqa: PTH207
             files = [Path(hit) for hit in hits if Path(hit).is_file()]
             if files:
                 return files
         raise InputError(f"No file matches {pattern!r} (given with --{what}).")
     for base in bases:
-        here = base / pattern
+        here = _as_spelled(base, pattern, what)
         if here.is_dir():
             if what != "tests":
                 raise InputError(
@@ -327,6 +330,23 @@ def _expand(pattern: str, root: Path | None, what: str) -> Sequence[Path]:
         if here.exists():
             return [here]
     return [Path(pattern)]
+
+
+def _as_spelled(base: Path, given: str, what: str) -> Path:
+    """The path as its names are spelled on the disk: another program may have written them in another Unicode form."""
+    whole = base / given
+    if given.isascii() or whole.exists():
+        return whole
+    here = base
+    for part in Path(given).parts:
+        try:
+            present = [entry.name for entry in here.iterdir()] if here.is_dir() else []
+            here /= spelling_among(given, unicodedata.normalize("NFC", part), present)
+        except OSError:
+            return whole
+        except UnsafePath as error:
+            raise InputError(f"--{what}: {error}") from None
+    return here
 
 
 def _place(path: Path, root: Path | None, *, must_exist: bool, what: str) -> tuple[str, str | None]:

@@ -160,6 +160,40 @@ def test_files_that_cannot_be_given(cli: Cli, server: OpenAIServer, option: str)
     nothing_kept(cli, server)
 
 
+NFD, NFC = "cafe\u0301", "caf\u00e9"
+
+
+@pytest.mark.parametrize("typed", [f"{NFC}/{NFC}.md", f"{NFD}/{NFD}.md", f"{NFC}/*.md", f"{NFC}/{NFD}.m?"])
+def test_a_name_that_is_typed_in_another_unicode_form_than_on_the_disk(
+    cli: Cli, model: Model, typed: str
+) -> None:
+    (cli.cwd / NFD).mkdir()
+    (cli.cwd / NFD / f"{NFD}.md").write_text("An espresso.\n")
+    asked: list[str] = []
+    model.given["chat"] = lambda request: asked.append(request.text) or "Yes."  # type: ignore[func-returns-value]
+    done = cli("run", "chat", "What is it?", "--file", typed, "--quiet")
+    assert done.code == 0, done.err
+    assert f"{NFC}/{NFC}.md\n```\nAn espresso.\n```" in asked[0]
+
+
+def test_two_names_that_differ_in_nothing_but_their_unicode_form(cli: Cli, server: OpenAIServer) -> None:
+    (cli.cwd / "two").mkdir()
+    for name in (NFC, NFD):
+        (cli.cwd / "two" / f"{name}.md").write_text("An espresso.\n")
+    (cli.cwd / "two").rename(cli.cwd / f"{NFD}s")
+    says = f"its folder holds 2 names that look like '{NFC}.md'"
+    refused(cli, server, "chat", "x", "--file", f"{NFC}s/{NFC}.md", says=says)
+
+
+def test_a_change_is_shown_and_undone_by_the_name_in_either_unicode_form(cli: Cli, model: Model) -> None:
+    (cli.cwd / f"{NFD}.md").write_text("before\n")
+    assert cli("run", "auto", "Change it.", "--file", f"{NFC}.md", "--quiet").code == 0
+    for typed in (f"{NFC}.md", f"{NFD}.md"):
+        assert f"changed {NFC}.md" in cli("diff", "last", typed).out
+    assert cli("undo", "last", f"{NFD}.md").code == 0
+    assert (cli.cwd / f"{NFD}.md").read_text() == "before\n"
+
+
 def test_target_outside_the_workspace(cli: Cli, server: OpenAIServer) -> None:
     for name in ("../a.md", "/etc/a.md", ".git/config", " "):
         one_sentence(cli("run", "write", "x", "--to", name, "--quiet"), 2)

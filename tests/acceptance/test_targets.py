@@ -26,6 +26,8 @@ def places(cli: Cli) -> None:
     (cli.cwd / "README.md").write_text("# Mine\n")
     (cli.cwd / "calc.py").write_text("def add(a, b):\n    return a + b\n")
     os.mkfifo(cli.cwd / "pipe")
+    (cli.cwd / "latin.md").write_bytes(b"caf\xe9\n")
+    (cli.cwd / "picture.txt").write_bytes(b"\x89PNG\0\0")
     (cli.cwd / "link.md").symlink_to("README.md")
 
 
@@ -37,6 +39,8 @@ def places(cli: Cli) -> None:
         ("write", "d/e", "d/e.txt is a folder"),
         ("write", "pipe", "pipe is a pipe, socket or device"),
         ("write", "link.md", "link.md is a symbolic link"),
+        ("write", "latin.md", "latin.md is not UTF-8 text"),
+        ("write-pages", "picture.txt", "picture.txt is a binary file"),
         ("write", "README.md/more.md", "README.md is a file"),
         ("write", "Readme.md", "differs only in case or Unicode form from 'README.md'"),
         ("write-pages", "d", "d is a folder"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,8 @@ def in_workspace(paths: Sequence[str], workspace: str) -> list[str]:
         whole = Path(os.path.normpath(Path.cwd() / path))  # symlinks stay what they are
         spelled = path.startswith(("./", "../", "/"))
         below = spelled and "://" not in workspace and whole.is_relative_to(root)
-        names.append(whole.relative_to(root).as_posix() if below else path.removeprefix("./"))
+        name = whole.relative_to(root).as_posix() if below else path.removeprefix("./")
+        names.append(unicodedata.normalize("NFC", name))
     return names
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from windlass.errors import ArgumentError, UnsafePath, WorkspaceError
 from windlass.steps.naming_tests import like_the_source
 from windlass.vocabulary import with_ending
-from windlass.workspace import Workspace
+from windlass.workspace import Workspace, to_text
 from windlass.workspace.changes import folder_of, name_of, parents, refuse_twin
 
 
@@ -33,9 +33,12 @@ async def check_test_target(options: Mapping[str, Any], workspace: Workspace) ->
 
 async def _is_file(workspace: Workspace, name: str) -> bool:
     try:
-        return await workspace.read(name) is not None
+        found = await workspace.read(name)
+        if found is not None:
+            to_text(name, found.data)
     except (WorkspaceError, UnsafePath) as error:
         raise ArgumentError(f"{str(error).rstrip('.')}; name a file to write.") from error
+    return found is not None
 
 
 async def _check_new(workspace: Workspace, name: str) -> None:
