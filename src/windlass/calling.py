@@ -17,6 +17,7 @@ from windlass.ids import sha256_hex
 from windlass.journal import Entry, EntryState
 from windlass.llm.base import BaseLLMIntegration, Reply
 from windlass.llm.policy import Asker
+from windlass.workspace.shielded import to_the_end
 
 #: A running stream's text is saved this often (seconds).
 SAVE_PARTIAL_EVERY = 1.0
@@ -59,8 +60,12 @@ class Caller:
                 effects.check_stop()
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            await _cancelled(task)
-            await attempts.cut_off()
+            # However often somebody asks to stop: the attempt gets its end first.
+            await to_the_end(attempts.cut_off(task))
+            raise
+        except Exception as error:
+            # The model's own code broke, where it should have said how the call failed.
+            await to_the_end(attempts.broke(error))
             raise
         finally:
             await _cancelled(stopping)
@@ -153,7 +158,7 @@ class _Attempts:
         self, model: BaseLLMIntegration, reply: Reply, entry: Entry, reservation: Reservation
     ) -> None:
         await self._stop_saving()
-        kept = await self._persistently(
+        keeping = self._persistently(
             lambda: self.effects.journal.finish(
                 entry,
                 reply.to_dict(),
@@ -165,7 +170,7 @@ class _Attempts:
                 cost_usd=reply.cost_usd,
             )
         )
-        await self.effects.budget.settle(reservation, reply.cost_usd)
+        kept = await self._settling(keeping, reservation, reply.cost_usd)
         self.effects.log.emit(
             "call",
             {
@@ -182,6 +187,26 @@ class _Attempts:
                 "seconds": round((kept.finished_at or 0) - kept.started_at, 3),
             },
         )
+
+    async def _settling(
+        self,
+        keeping: Awaitable[Entry],
+        reservation: Reservation,
+        cost: Decimal | None,
+        *,
+        paid: bool = True,
+    ) -> Entry:
+        """The end of an attempt, once it is kept. The money is settled also where it cannot be kept: others of this run
+        may wait for what was set aside, and would wait for ever."""
+        budget = self.effects.budget
+        try:
+            kept = await keeping
+        except BaseException:
+            with suppress(StoreError):
+                await budget.settle(reservation, cost, paid=paid)
+            raise
+        await budget.settle(reservation, cost, paid=paid)
+        return kept
 
     async def _persistently(self, work: Callable[[], Awaitable[Entry]]) -> Entry:
         """Its result, tried again while the database cannot be written: what it keeps was paid for."""
@@ -229,7 +254,7 @@ class _Attempts:
         paid = getattr(error, "maybe_paid", True)
         usage = getattr(error, "usage", None)
         cost = Decimal(0) if not paid else None if usage is None else model.price.cost(usage)
-        await self.effects.journal.fail(
+        keeping = self.effects.journal.fail(
             entry,
             str(error),
             partial=getattr(error, "partial", "") or "".join(self.text) or None,
@@ -238,7 +263,7 @@ class _Attempts:
             input_tokens=None if usage is None else usage.input_tokens,
             output_tokens=None if usage is None else usage.output_tokens,
         )
-        await self.effects.budget.settle(reservation, cost, paid=paid)
+        await self._settling(keeping, reservation, cost, paid=paid)
 
     def restarted(self) -> None:
         self.effects.log.text_reset(self.call.step_path)
@@ -280,26 +305,29 @@ class _Attempts:
             await asyncio.gather(self.saving, return_exceptions=True)
             self.saving = None
 
-    async def cut_off(self) -> None:
-        """The call was aborted: keep what had come; nobody knows what it cost. An end that was reached is kept as it is."""
+    async def cut_off(self, asking: asyncio.Task[Reply]) -> None:
+        """The call is aborted: keep what had come; nobody knows what it cost. An end that was reached is kept as it is."""
         self.hurried = True
+        await _cancelled(asking)
         if self.ending is not None:
             await _ended(self.ending)
+        await self._broken_off(
+            EntryState.UNKNOWN, "cut off by the person who stopped the run; it may have been paid"
+        )
+
+    async def broke(self, error: Exception) -> None:
+        """What asks the model raised something that says nothing of the attempt under way, if there is one."""
+        await self._broken_off(EntryState.FAILED, f"{type(error).__name__}: {error}; it may have been paid")
+
+    async def _broken_off(self, state: EntryState, why: str) -> None:
         if self.entry is None:
             return
         entry, reservation = self._ended()
         await self._stop_saving()
-        try:
-            await self.effects.journal.fail(
-                entry,
-                "cut off by the person who stopped the run; it may have been paid",
-                state=EntryState.UNKNOWN,
-                partial="".join(self.text) or None,
-            )
-        except (LeaseLost, StoreError):
-            # The claim stays; whoever opens the run next marks it unknown.
-            return
-        await self.effects.budget.settle(reservation, None)
+        keeping = self.effects.journal.fail(entry, why, state=state, partial="".join(self.text) or None)
+        # The claim stays where this cannot be kept; whoever opens the run next marks it unknown.
+        with suppress(LeaseLost, StoreError):
+            await self._settling(keeping, reservation, None)
 
     def _ended(self) -> tuple[Entry, Reservation]:
         """The attempt under way, which is from now on under way no more."""

@@ -19,6 +19,7 @@ from windlass.people import StopSignal
 from windlass.plan import EventLog
 from windlass.prompt import PromptStore
 from windlass.workflow import StepWorkflow
+from windlass.workspace.shielded import to_the_end
 
 #: How long a run stays owned without a sign of life, and how often its owner gives one (seconds).
 LEASE_SECONDS = 20.0
@@ -139,7 +140,8 @@ class Runner:
             status = workflow.status
         finally:
             walk.cancel()
-            await asyncio.gather(walk, return_exceptions=True)
+            # The run is not given back before its walk has ended: a reply in hand would find it taken away.
+            await to_the_end(asyncio.gather(walk, return_exceptions=True))
         failure = workflow.error
         sentence = None if failure is None else _sentence(failure)
         await log.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -181,3 +182,67 @@ async def test_a_call_that_was_stopped_before_it_was_sent_owes_nothing(
     play.stop = StopSignal()
     assert await play.go(model) is WorkflowStatus.Success
     assert model.requests == 1
+
+
+async def test_cut_off_again_and_again_an_attempt_keeps_what_had_come(
+    scene: Callable[[float], Scene],
+) -> None:
+    play = scene(30)
+    begun = asyncio.Event()
+
+    async def during(on_text: OnText | None) -> None:
+        assert on_text is not None
+        on_text("first half, ")
+        play.lock.take()
+        begun.set()
+        await asyncio.Event().wait()
+
+    model = Model(during)
+    going = asyncio.ensure_future(play.go(model, stream=True))
+    await begun.wait()
+    for _ in range(3):
+        going.cancel()
+        await asyncio.sleep(0.1)
+    play.lock.give()
+    await asyncio.gather(going, return_exceptions=True)
+    (call,) = await play.calls()
+    assert (call.state, call.partial) == (EntryState.UNKNOWN, "first half, ")
+
+
+class Breaks(Model):
+    """Its own code breaks, where it should say how a call failed, or gives a reply that no journal can hold."""
+
+    def __init__(self, *, replies: bool) -> None:
+        super().__init__()
+        self._replies = replies
+
+    async def request(
+        self, messages: Sequence[Message], *, tags: CallTags | None = None, on_text: OnText | None = None
+    ) -> Reply:
+        reply = await super().request(messages)
+        if self._replies:
+            return replace(reply, detail={"no JSON": object()})
+        raise RuntimeError("my client broke")
+
+
+@pytest.mark.parametrize("replies", [False, True])
+async def test_nobody_waits_for_ever_for_the_money_of_a_call_whose_model_broke(
+    scene: Callable[[float], Scene], tmp_path: Path, replies: bool
+) -> None:
+    play, model = scene(30), Breaks(replies=replies)
+    play.app.integrations = dict.fromkeys(("main", "fast", "judge"), model)
+    work = tmp_path / "work"
+    work.mkdir()
+    for name in ("a.md", "b.md"):
+        (work / name).write_text("A text.\n")
+    options = {"message": "Shorten it.", "files": ["a.md", "b.md"], "budget": "1.6"}
+    record = await play.app.create_run("auto", "two files", str(work), options)
+    # The worst case of each is more than half of the budget: the second waits until the first has ended.
+    ended = await asyncio.wait_for(play.app.execute(record.run_id), 30)
+    assert ended.status is WorkflowStatus.Failure
+    calls = [e for e in await play.app.journal.entries(record.run_id) if e.kind == "model"]
+    if not replies:
+        assert model.requests == 1
+        assert [(c.state, c.cost_usd) for c in calls] == [(EntryState.FAILED, None)]
+        assert calls[0].error == "RuntimeError: my client broke; it may have been paid"
+        assert calls[0].reserved_usd is not None
