@@ -112,6 +112,10 @@ class Cli:
             [str(WINDLASS), *arguments], self.cwd, self.env() | {"TERM": "xterm-256color"} | env, columns
         )
 
+    def shell(self, line: str) -> Terminal:
+        """Start a line of a shell on a pseudo-terminal."""
+        return Terminal(["/bin/sh", "-c", line], self.cwd, self.env() | {"TERM": "xterm-256color"}, 100)
+
 
 class Terminal:
     """A command on a pseudo-terminal, and everything it has shown."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -80,6 +81,83 @@ def test_resume_goes_on_in_the_folder_that_is_named(cli: Cli, server: OpenAIServ
     (other / "notes.md").write_text("NEW\n")
     assert cli("chat", "--resume", "--workspace", str(other), stdin="Two?\n").code == 0
     assert "NEW" in server.records[-1].request.text and "OLD" not in server.records[-1].request.text
+
+
+def test_retry_asks_the_model_that_was_chosen_meanwhile(cli: Cli, server: OpenAIServer, model: Steps) -> None:
+    model.given["chat_step"] = [Fault("status", status=401, message="bad key"), "An answer.", "Another."]
+    done = cli("chat", stdin="Hello?\n/model openai-chat:other-model\n/retry\nAnd now?\n/cost\n")
+    assert (done.code, done.out) == (0, "An answer.\nAnother.\n")
+    assert "2 exchanges" in done.err
+    asked = [record.request.model for record in server.records]
+    assert asked == ["test-model", "other-model", "other-model"]
+    assert server.records[-1].request.text.count("Hello?") == 1
+    # The run that was given up is not asked again by anybody.
+    assert cli("chat", "--resume", stdin="/retry\n").err.count("Every message has its answer.") == 1
+    assert server.count() == 3
+
+
+def test_an_interrupted_message_that_another_model_answers_is_not_left_to_resume(
+    cli: Cli, server: OpenAIServer, model: Steps
+) -> None:
+    model.given["chat_step"] = Answer("An answer.", until=str(cli.cwd / "go on"))
+    terminal = cli.terminal("chat")
+    terminal.wait_for_prompt("to leave")
+    terminal.type("Hello?\n")
+    assert server.wait_for("open", timeout=PATIENCE)
+    terminal.type("\x03")
+    terminal.wait_for("Once more stops at once.")
+    terminal.type("\x03")
+    terminal.wait_for_prompt("/retry asks again.")
+    model.given["chat_step"] = "From the other."
+    terminal.type("/model openai-chat:other-model\n")
+    terminal.wait_for_prompt("Model: openai-chat:other-model")
+    terminal.type("/retry\n")
+    terminal.wait_for_prompt("From the other.")
+    terminal.type("\x04")
+    assert terminal.end() == 0
+    (cli.cwd / "go on").touch()
+    states = [row["status"] for row in json.loads(cli("runs", "list", "--json").out)]
+    assert sorted(states) == ["Cancelled", "Success"]
+
+
+def test_files_are_named_from_the_home_folder_as_in_a_shell(cli: Cli, server: OpenAIServer) -> None:
+    (cli.home / "notes.md").write_text("NOTES\n")
+    done = cli("chat", stdin="/file ~/notes.md\nHello?\n/save ~/talk.md\n/save ~nobody-here/talk.md\n")
+    assert done.code == 2 and "~nobody-here/talk.md cannot be written" in done.err
+    assert "NOTES" in server.records[0].request.text
+    assert "An answer." in (cli.home / "talk.md").read_text()
+
+
+def test_what_is_redirected_gets_the_answers_alone(cli: Cli, server: OpenAIServer) -> None:
+    terminal = cli.shell(f"{WINDLASS} chat > out.txt")
+    terminal.wait_for_prompt("to leave")
+    terminal.type("Hello?\n")
+    assert server.wait_for("answered", timeout=PATIENCE)
+    terminal.type("\x04")
+    assert terminal.end() == 0
+    assert (cli.cwd / "out.txt").read_text() == "An answer.\n"
+
+
+def test_without_any_output_messages_are_answered_and_kept(cli: Cli, server: OpenAIServer) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"printf 'One?\\nTwo?\\n' | {WINDLASS} chat >&-"],
+        cwd=cli.cwd, env=cli.env(), stderr=subprocess.PIPE, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert server.count() == 2
+
+
+def test_a_reader_that_goes_away_ends_the_conversation_after_the_answer(
+    cli: Cli, server: OpenAIServer, model: Steps
+) -> None:
+    model.given["chat_step"] = "word " * 20_000
+    done = subprocess.run(
+        ["sh", "-c", f"printf 'One?\\nTwo?\\n' | {WINDLASS} chat | head -c 4"],
+        cwd=cli.cwd, env=cli.env(), capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("word", "")
+    assert server.count() == 1
+    assert [row["status"] for row in json.loads(cli("runs", "list", "--json").out)] == ["Success"]
 
 
 def test_ctrl_c_ends_piped_input_before_the_next_message(

@@ -270,6 +270,14 @@ async def test_runs_are_listed_newest_first_by_status_and_search(journal: Journa
     assert [r.run_id for r in await journal.list_runs(search="ändern")] == ["run-0"]
     assert [r.run_id for r in await journal.list_runs(search="0% o")] == ["run-1"]
     assert [r.run_id for r in await journal.list_runs(search="CODING", limit=2)] == ["run-2", "run-1"]
+    await journal.create_run(run("run-3", title="plain", workflow="chat"))
+    assert [r.run_id for r in await journal.list_runs(workflow="chat")] == ["run-3"]
+    assert [r.run_id for r in await journal.list_runs(workflow="coding", from_id="run-1")] == [
+        "run-2",
+        "run-1",
+    ]
+    assert [r.run_id for r in await journal.list_runs(search="plain", from_id="run-3")] == ["run-3"]
+    assert await journal.list_runs(from_id="run-4") == []
 
 
 async def test_events_come_back_in_order_after_a_number(journal: Journal) -> None:

@@ -17,6 +17,7 @@ from windlass.app import App
 from windlass.cli.conversation import Conversation, Cost
 from windlass.errors import InputError, ModelRefused, TruncatedReply
 from windlass.events import WorkflowStatus
+from windlass.ids import generate_id
 from windlass.llm.base import Message, Price, Reply
 from windlass.settings import load_settings
 from windlass.testing.llm import ScriptedLLM
@@ -33,7 +34,7 @@ async def app() -> AsyncIterator[App]:
 
 def talk_with(app: App, model: ScriptedLLM, folder: Path, **options: str) -> Conversation:
     app.integrations = dict.fromkeys(("main", "fast", "judge"), model)
-    return Conversation(app, str(folder), "talk-1", {"yes": True, **options})
+    return Conversation(app, str(folder), generate_id(), {"yes": True, **options})
 
 
 async def test_each_message_brings_what_was_said(app: App, tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ async def test_a_message_without_an_answer_can_be_asked_again(app: App, tmp_path
     assert "The key is wrong." in said and talk.turns == [] and talk.unanswered
     again = talk_with(app, model, tmp_path)
     await again.recall("last")
-    assert again.unanswered == talk.unanswered and again.id == "talk-1"
+    assert again.unanswered == talk.unanswered and again.id == talk.id
     assert await again.go_on(said.append, said.append) is ANSWERED
     assert [turn.answer for turn in again.turns] == ["At last."] and again.unanswered is None
     assert len(await app.journal.list_runs()) == 1

@@ -182,7 +182,7 @@ class Session:
         block = False
         while True:
             try:
-                line = input(("… " if lines or block else "> ") if self.interactive else "")
+                line = self._line("… " if lines or block else "> ")
             except EOFError:
                 if self.interactive:
                     print(file=sys.stderr)
@@ -208,6 +208,18 @@ class Session:
                 if not block:
                     return "\n".join(lines)
 
+    def _line(self, prompt: str) -> str:
+        """One line, edited with the history's help where keys and screen are a person's. EOFError where none comes."""
+        if self.interactive and sys.stdout is not None and sys.stdout.isatty():
+            return input(prompt)
+        if self.interactive:
+            # What is redirected gets the answers alone.
+            print(prompt, end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError
+        return line.removesuffix("\n")
+
     # -- commands -------------------------------------------------------------------------------
 
     def _command(self, line: str) -> bool:
@@ -229,14 +241,17 @@ class Session:
             taken = self.runner.run(talk.undo()).strip()
             self._say(f"Taken back: {taken.splitlines()[0][:80]}")
         elif name == "retry":
-            if talk.unanswered is None:
+            asked = talk.unanswered
+            if asked is None:
                 self._say("Every message has its answer.")
             else:
                 self._answer(talk.go_on(self._show, self._say))
+                if talk.unanswered != asked:
+                    self.failed.pop(asked, None)
         elif name == "save":
             if not rest:
                 raise InputError("Name the file: /save PATH")
-            talk.save(Path(rest).expanduser())
+            talk.save(Path(_from_home(rest)))
             self._say(f"Saved to {rest}")
         elif name == "cost":
             cost = self.runner.run(talk.cost())
@@ -252,6 +267,11 @@ class Session:
         if rest.startswith("-"):
             self.talk.drop_file(rest[1:].strip())
         elif rest:
-            self._say("Sent along: " + ", ".join(self.talk.add_files(rest)))
+            self._say("Sent along: " + ", ".join(self.talk.add_files(_from_home(rest))))
             return
         self._say("Files: " + (", ".join([*self.talk.files, *self.talk.texts]) or "none"))
+
+
+def _from_home(typed: str) -> str:
+    """A path as a shell would have handed it over."""
+    return str(Path.home() / typed[2:]) if typed.startswith("~/") else typed

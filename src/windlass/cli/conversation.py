@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from windlass.journal import Entry, RunRecord
 
 Say = Callable[[str], None]
+#: More runs than anybody has.
+_ALL = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -99,16 +101,28 @@ class Conversation:
 
     async def ask(self, message: str, on_text: Callable[[str], None], say: Say) -> WorkflowStatus:
         """Send a message; Success when an answer came. What came of it is in ``turns`` or ``unanswered``."""
+        return await self._answer(await self._send(message), on_text, say)
+
+    async def _send(self, message: str) -> str:
+        """The run that is to answer a message."""
         options = await self._options(message)
         self.app.check_models(options)
         record = await self.app.create_run("chat", message, self.workspace, options)
         self.runs.append(record.run_id)
         self.unanswered = self.head = record.run_id
-        return await self._answer(record.run_id, on_text, say)
+        return record.run_id
 
     async def go_on(self, on_text: Callable[[str], None], say: Say) -> WorkflowStatus:
-        """Get the answer to the message that has none, within the budget as it is now."""
+        """Get the answer to the message that has none, within the budget as it is now; from the model as it is now, too,
+        in a run of its own where it is another."""
         assert self.unanswered is not None
+        before = await self.app.journal.get_run(self.unanswered, whole=True)
+        if before.options.get("model") != self.options.get("model"):
+            run = await self._send(before.options["message"])
+            if is_interrupted(before):
+                # Or "resume --all" would ask the other model, and pay, too.
+                await self.app.cancel(before.run_id)
+            return await self._answer(run, on_text, say)
         changes = await self._bounds(self.unanswered)
         if changes:
             await self.app.prepare_resume(self.unanswered, changes=changes)
@@ -276,26 +290,21 @@ class Conversation:
         answered = record.status is WorkflowStatus.Success or record.run_id in undone
         self.head, self.unanswered = record.run_id, None if answered else record.run_id
 
-    async def _chats(self) -> list[RunRecord]:
-        """All chats, newest first."""
-        runs = await self.app.journal.list_runs(limit=1_000_000, search="chat")
-        return [record for record in runs if record.workflow == "chat"]
-
     async def _chat_run(self, run: str) -> RunRecord:
         if run != "last":
             record = await self.app.journal.get_run(run)
             if record.workflow != "chat":
                 raise InputError(f"Run {record.run_id} is no chat (it is a run of {record.workflow}).")
             return record
-        chats = await self._chats()
+        chats = await self.app.journal.list_runs(limit=1, workflow="chat")
         if not chats:
             raise InputError("There is no earlier chat to go on with; leave --resume out.")
         return chats[0]
 
     async def _runs(self) -> list[str]:
         """The conversation's runs, oldest first. The one it began with may have been no conversation then."""
-        chats = reversed(await self._chats())
-        return [r.run_id for r in chats if self.id in (r.run_id, r.options.get("conversation"))]
+        later = await self.app.journal.list_runs(limit=_ALL, workflow="chat", from_id=self.id)
+        return [r.run_id for r in reversed(later) if self.id in (r.run_id, r.options.get("conversation"))]
 
 
 def _stop_on_interrupt(task: asyncio.Future[Any], stop: Any, say: Say) -> None:

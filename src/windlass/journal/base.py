@@ -146,9 +146,16 @@ class Journal(Protocol):
         runs fit."""
 
     async def list_runs(
-        self, *, limit: int = 50, status: Sequence[WorkflowStatus] | None = None, search: str | None = None
+        self,
+        *,
+        limit: int = 50,
+        status: Sequence[WorkflowStatus] | None = None,
+        search: str | None = None,
+        workflow: str | None = None,
+        from_id: str | None = None,
     ) -> list[RunRecord]:
-        """Runs, newest first. ``search`` looks into id, title and workflow."""
+        """Runs, newest first. ``search`` looks into id, title and workflow; ``from_id`` leaves out ids that sort before it,
+        so all runs that are older."""
 
     async def acquire(self, run_id: str, owner: str, *, ttl: float = 30.0) -> Lease:
         """Own the run for ``ttl`` seconds. Raises RunOwnedElsewhere while another's lease lives."""

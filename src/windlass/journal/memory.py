@@ -51,13 +51,21 @@ class MemoryJournal:
         return the_only(run_id, sorted(found, key=lambda r: (r.created_at, r.run_id), reverse=True))
 
     async def list_runs(
-        self, *, limit: int = 50, status: Sequence[WorkflowStatus] | None = None, search: str | None = None
+        self,
+        *,
+        limit: int = 50,
+        status: Sequence[WorkflowStatus] | None = None,
+        search: str | None = None,
+        workflow: str | None = None,
+        from_id: str | None = None,
     ) -> list[RunRecord]:
         runs = sorted(self._runs.values(), key=lambda r: (r.created_at, r.run_id), reverse=True)
         return [
             r
             for r in runs
             if (status is None or r.status in status)
+            and (workflow is None or r.workflow == workflow)
+            and (from_id is None or r.run_id >= from_id)
             and (not search or search.lower() in f"{r.run_id} {r.title} {r.workflow}".lower())
         ][:limit]
 

@@ -94,9 +94,17 @@ class SqlJournal:
         return await self._read(lambda connection: reads.get_run(connection, run_id, whole=whole))
 
     async def list_runs(
-        self, *, limit: int = 50, status: Sequence[WorkflowStatus] | None = None, search: str | None = None
+        self,
+        *,
+        limit: int = 50,
+        status: Sequence[WorkflowStatus] | None = None,
+        search: str | None = None,
+        workflow: str | None = None,
+        from_id: str | None = None,
     ) -> list[RunRecord]:
-        return await self._read(lambda connection: reads.list_runs(connection, limit, status, search))
+        return await self._read(
+            lambda connection: reads.list_runs(connection, limit, status, search, workflow, from_id)
+        )
 
     async def update_run(self, lease: Lease, **changes: Any) -> None:
         if unknown := changes.keys() - RUN_CHANGES.keys():

@@ -69,10 +69,19 @@ def _runs(connection: Connection, query: Select[Any]) -> list[RunRecord]:
 
 
 def list_runs(
-    connection: Connection, limit: int, status: Sequence[WorkflowStatus] | None, search: str | None
+    connection: Connection,
+    limit: int,
+    status: Sequence[WorkflowStatus] | None,
+    search: str | None,
+    workflow: str | None,
+    from_id: str | None,
 ) -> list[RunRecord]:
     """Runs, newest first."""
     query = select(runs).order_by(*_NEWEST_FIRST)
+    if workflow is not None:
+        query = query.where(runs.c.workflow == workflow)
+    if from_id is not None:
+        query = query.where(runs.c.run_id >= from_id)
     if status is not None:
         query = query.where(runs.c.status.in_([one.value for one in status]))
     if not search:
