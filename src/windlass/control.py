@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from windlass.errors import JournalError, NotFound, WorkspaceConflict
+from windlass.errors import JournalError, NotFound, RunOwnedElsewhere, WorkspaceConflict
 from windlass.events import SEND_WORKFLOW, Event, WorkflowStatus
 from windlass.history import undone
 from windlass.ids import generate_id
@@ -32,14 +32,18 @@ async def cancel(journal: Journal, run_id: str, *, now: bool = False) -> RunReco
     """
     record = await journal.get_run(run_id)
     _check_not_ended(record)
-    if is_owned(record) and not now:
-        await journal.request_cancel(record.run_id)
-        return await journal.get_run(record.run_id)
-    owner = owner_name()
-    if is_owned(record) and record.owner is not None:
+    if now and record.owner is not None:
         # In its owner's name: that makes the owner's own lease void, and with it all it would still write.
         await journal.acquire(record.run_id, record.owner, ttl=0.0)
-    lease = await take(journal, record.run_id, owner)
+    elif is_owned(record):
+        return await _ask_to_end(journal, record.run_id)
+    try:
+        lease = await take(journal, record.run_id, owner_name())
+    except RunOwnedElsewhere:
+        if now:
+            raise
+        # Somebody took it up just now, or the database's clock is behind ours.
+        return await _ask_to_end(journal, record.run_id)
     try:
         # It may have ended between the look at it and now; how it ended is never written over.
         _check_not_ended(await journal.get_run(record.run_id))
@@ -61,6 +65,11 @@ async def cancel(journal: Journal, run_id: str, *, now: bool = False) -> RunReco
     finally:
         await journal.release(lease)
     return await journal.get_run(record.run_id)
+
+
+async def _ask_to_end(journal: Journal, run_id: str) -> RunRecord:
+    await journal.request_cancel(run_id)
+    return await journal.get_run(run_id)
 
 
 def _check_not_ended(record: RunRecord) -> None:

@@ -103,6 +103,9 @@ class Runner:
             journal = await RunJournal.open(self.journal, lease)
             effects = await self.build_effects(record, journal, log, self.stop)
             workflow.attach(effects)
+            if record.cancel_requested and record.status not in _ENDED:
+                # Asked of an owner that was lost before it obeyed.
+                self.stop.cancel = self.stop.requested = True
             await self.journal.update_run(lease, **_BEGUN)
             log.run_status(WorkflowStatus.Started, workflow=record.workflow, title=record.title)
             self._tell_unknown(journal, log, earlier)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from windlass import control
@@ -42,3 +44,13 @@ async def test_how_a_run_ended_is_never_written_over(now: bool, end: WorkflowSta
     assert (record.status, record.summary, record.finished_at) == (end, "Done.", 5.0)
     assert record.owner is None
     assert await journal.events("run1") == []
+
+
+@pytest.mark.parametrize("now", [True, False])
+async def test_a_database_whose_clock_is_behind_keeps_nobody_from_cancelling(now: bool) -> None:
+    journal = MemoryJournal(clock=lambda: time.time() - 300)
+    await journal.create_run(RunRecord("run1", "chat", "t", status=WorkflowStatus.Started))
+    await journal.acquire("run1", owner_name(), ttl=30.0)  # it lives, and seems to be over by our clock
+    record = await control.cancel(journal, "run1", now=now)
+    assert (record.status is WorkflowStatus.Cancelled) == now
+    assert record.cancel_requested != now

@@ -206,6 +206,20 @@ async def test_a_waiting_run_is_cancelled_at_once(tmp_path: Path) -> None:
         await app.close()
 
 
+async def test_a_cancel_outlives_the_owner_it_was_asked_of(
+    app: App, server: OpenAIServer, tmp_path: Path
+) -> None:
+    record = await start(app, tmp_path)
+    lease = await app.journal.acquire(record.run_id, "another-machine:1:-:-:abcd", ttl=30)
+    await app.journal.update_run(lease, status=WorkflowStatus.Started)
+    assert (await app.cancel(record.run_id)).status is WorkflowStatus.Started
+    await app.journal.release(lease)  # it came to its end without looking
+    assert (await app.execute(record.run_id)).status is WorkflowStatus.Cancelled
+    assert server.count() == 0
+    # Obeyed, it holds nobody up any more.
+    assert (await app.execute(record.run_id)).status is WorkflowStatus.Success
+
+
 async def test_an_export_holds_everything_and_no_key(app: App, server: OpenAIServer, tmp_path: Path) -> None:
     record = await run(app, tmp_path)
     exported = json.loads(json.dumps(await export_run(app.journal, record.run_id)))
