@@ -7,13 +7,15 @@ import subprocess
 import sys
 from contextlib import suppress
 from decimal import Decimal
+from typing import Any
 
 import httpx2
 import pytest
 from live_server import KEY, QUESTION, always, ask, live
+from pydantic_ai.usage import RequestUsage
 
 from windlass.errors import ModelUnavailable
-from windlass.llm import CallTags, Message, ModelConfig, Price, Usage
+from windlass.llm import CallTags, Message, ModelConfig, Price, Usage, prices
 from windlass.llm.config import resolve
 from windlass.llm.http import Spread
 from windlass.llm.live import LiveModel, tag_headers
@@ -48,6 +50,35 @@ async def test_the_conversation_and_the_output_limit_are_sent() -> None:
     assert body["max_completion_tokens"] == 321
     assert body["seed"] == 5
     assert body["model"] == "gpt-5-mini"
+
+
+@pytest.mark.parametrize(
+    ("told", "usage", "stream"),
+    [
+        ({"input_tokens": 10**30, "output_tokens": 5}, Usage(None, 5), True),
+        ({"input_tokens": 10**30, "output_tokens": 5}, Usage(None, 5), False),
+        # In a plain reply pydantic-ai refuses it.
+        ({"input_tokens": 1.5, "output_tokens": 5}, Usage(None, 5), True),
+        ({"input_tokens": 10, "output_tokens": 5, "cached_tokens": 1000}, Usage(10, 5), True),
+        ({"input_tokens": 10, "output_tokens": 5, "cached_tokens": 1000}, Usage(10, 5), False),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::Warning")
+async def test_a_reply_is_not_lost_to_counts_that_cannot_be(
+    told: dict[str, Any], usage: Usage, stream: bool
+) -> None:
+    with always(Answer("text", **told)) as server:
+        asked = live(server, price=Price("fixed", Decimal(1), Decimal(1), Decimal("0.1")))
+        reply, _ = await ask(asked, stream=stream)
+    assert (reply.text, reply.usage) == ("text", usage)
+    # Unknown, or what the counts that can be come to; never less than nothing.
+    assert reply.cost_usd == (None if usage.input_tokens is None else Decimal("0.000015"))
+
+
+def test_the_catalogue_prices_no_counts_that_contradict_each_other() -> None:
+    details = RequestUsage(input_tokens=10, output_tokens=5, cache_read_tokens=1000)
+    target = resolve(ModelConfig("openai:gpt-5-mini"), {})
+    assert prices.catalogue_cost(target, Usage(10, 5), details) is None
 
 
 @both

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pydantic_ai.settings import ModelSettings
     from pydantic_ai.usage import RequestUsage
 
+#: More than any call can have, and the most that every table takes.
+_MOST_TOKENS = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class Client:
@@ -312,8 +315,17 @@ def _whole_text(response: ModelResponse) -> str:
 def _usage(usage: RequestUsage) -> Usage:
     if usage.unmeasured_requests or not usage.has_values():
         return Usage()
+    sent, said, cached = map(_count, (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens))
+    if cached is not None and sent is not None and cached > sent:
+        cached = None
     # pydantic-ai says 0 both for "no cached tokens" and for "not mentioned".
-    return Usage(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens or None)
+    return Usage(sent, said, cached or None)
+
+
+def _count(told: float) -> int | None:
+    """A number of tokens; None for what can be none. It comes from the server as it was sent, and a reply that was paid
+    for must not be lost to it."""
+    return int(told) if 0 <= told <= _MOST_TOKENS and told == int(told) else None
 
 
 def _detail(response: ModelResponse) -> dict[str, Any]:

@@ -63,7 +63,8 @@ def catalogue_cost(target: Target, usage: Usage, details: Any) -> Decimal | None
 
     try:
         priced = calc_price(details, target.name, provider_id=_catalogue_name(target))
-    except LookupError:
+    except (LookupError, ValueError):
+        # Not in the catalogue; or counts that contradict each other, such as more cached tokens than were sent.
         return None
     return priced.total_price
 
