@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.documents import engine, fenced, first, model_of, path_in, prompt_of
+from tests.workflows.documents import APOLOGY, CALC, engine, fenced, first, model_of, path_in, prompt_of
 from windlass.control import entries_before
 from windlass.events import WorkflowStatus
 from windlass.testing.llm import Asked
@@ -96,6 +96,41 @@ async def test_a_written_file_is_planned_and_written_anew(tmp_path: Path) -> Non
     entries = await run.journal.entries(run.run_id)
     kept = entries_before(entries, await run.journal.events(run.run_id), "planning_step[1]")
     assert not [path for path in kept if path.startswith(("planning_step", "writing_step"))]
+
+
+async def test_a_file_that_is_mended_after_it_failed_is_worked_on_as_it_is_then(tmp_path: Path) -> None:
+    files(tmp_path, *NAMES)
+
+    def sorry(asked: Asked) -> Any:
+        return (
+            APOLOGY if "this is b.txt" in first(asked) else fenced(path_in(asked), f"new {path_in(asked)}\n")
+        )
+
+    run = engine(tmp_path, model_of(process_file=sorry), "auto", files=list(NAMES))
+    assert (await run.go()).status is WorkflowStatus.Failure
+    # As it was, it fails again; no file that is done is asked about.
+    run.model = again = model_of(process_file=sorry)
+    record = await run.go()
+    assert record.status is WorkflowStatus.Failure and record.error is not None and RESUME in record.error
+    assert {path_in(asked) for asked in again.requests if prompt_of(asked) == "process_file"} == {"b.txt"}
+    (tmp_path / "b.txt").write_text("mended by a person\n")
+    run.model = mended = model_of(process_file=sorry)
+    assert (await run.go()).status is WorkflowStatus.Success
+    asked = [one for one in mended.requests if prompt_of(one) == "process_file"]
+    assert len(asked) == 1 and "mended by a person" in first(asked[0])
+    assert tree(tmp_path) == {name: f"new {name}\n" for name in NAMES}
+    run.model = replayed = model_of()
+    await run.go()
+    assert replayed.requests == []
+
+
+async def test_a_source_that_is_mended_after_its_tests_failed_is_read_again(tmp_path: Path) -> None:
+    (tmp_path / "calc.py").write_text(CALC.replace("a + b", "a - b"))
+    run = engine(tmp_path, model_of(), "write-tests", files=["calc.py"], max_repairs=0)
+    assert (await run.go()).status is WorkflowStatus.Failure
+    (tmp_path / "calc.py").write_text(CALC)
+    run.model = model_of()
+    assert (await run.go()).status is WorkflowStatus.Success
 
 
 async def test_where_files_depend_on_each_other_a_runnable_fork_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from windlass.errors import StepFailed, WindlassError, WorkspaceConflict
+from windlass.errors import (
+    ModelError,
+    ReplyError,
+    StepFailed,
+    WindlassError,
+    WorkspaceConflict,
+    WorkspaceError,
+)
 from windlass.journal import digest_of
 from windlass.step import StepContext
 from windlass.steps.answers import usable
@@ -18,8 +25,8 @@ async def each_file(
 ) -> None:
     """Do ``work`` for every file of the state, at most ``concurrency`` at once; failures are noted in each file.
 
-    Every file is worked on to its own end. One that somebody else changed meanwhile is worked on anew, as it is then, when
-    the run is resumed. Raises the error itself when no file came through, and at once (after the others have ended) for a
+    Every file is worked on to its own end. One that somebody else changed meanwhile, or after it had failed, is worked on
+    anew, as it is then, when the run is resumed. Raises the error itself when no file came through, and at once (after the others have ended) for a
     stop or a lost journal.
     """
     gate = asyncio.Semaphore(ctx.state.options.concurrency)
@@ -28,15 +35,26 @@ async def each_file(
     async def one(key: str) -> None:
         async with gate:
             times = 0
-            while ctx.effects.journal.recorded(_changed_at(key, times), _CHANGED):
+            journal = ctx.effects.journal
+            while journal.recorded(_changed_at(key, times), _CHANGED):
                 times += 1
+            failed = journal.recorded(_failed_at(key, times), _FAILED)
+            if failed is not None and failed.result != await _contents(ctx, files[key]):
+                await journal.record(_changed_at(key, times), "changed", _CHANGED, files[key].path, _SINCE)
+                times += 1
+                failed = None
             try:
                 await work(ctx.anew(times), key, files[key])
             except WorkspaceConflict as error:
-                await ctx.effects.journal.record(
+                await journal.record(
                     _changed_at(key, times), "changed", _CHANGED, files[key].path, error.what
                 )
                 raise WorkspaceConflict(error.what, "Resume the run to work on it as it is now.") from error
+            except (ModelError, ReplyError, StepFailed, WorkspaceError):
+                if failed is None:
+                    seen = await _contents(ctx, files[key])
+                    await journal.record(_failed_at(key, times), "failed", _FAILED, files[key].path, seen)
+                raise
 
     results = await asyncio.gather(*(one(key) for key in files), return_exceptions=True)
     if not usable(results):
@@ -46,12 +64,30 @@ async def each_file(
             file.error = result.what if isinstance(result, WorkspaceConflict) else str(result)
 
 
-_CHANGED = digest_of("changed")
+_CHANGED, _FAILED = digest_of("changed"), digest_of("failed")
+_SINCE = "It was changed after it had failed."
+
+
+async def _contents(ctx: StepContext[DocumentState], file: FileWork) -> dict[str, str | None]:
+    """The hashes of the files that a person may change to have this one go well; None for one that cannot be read."""
+    found: dict[str, str | None] = {}
+    for name in {file.path, getattr(file, "source", file.path)}:
+        try:
+            version = await ctx.effects.workspace.read(name)
+        except WorkspaceError:
+            version = None
+        found[name] = None if version is None else version.sha256
+    return found
 
 
 def _changed_at(key: str, times: int) -> str:
     """Where the journal notes that somebody changed the file of ``key`` while it was worked on."""
     return f"files[{key}]/changed[{times}]"
+
+
+def _failed_at(key: str, times: int) -> str:
+    """Where the journal notes what the file of ``key`` held when the work on it failed."""
+    return f"files[{key}]/failed[{times}]"
 
 
 def failures_of(state: DocumentState) -> StepFailed | None:
