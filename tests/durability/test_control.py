@@ -334,6 +334,9 @@ async def test_an_unknown_call_waits_for_a_person_where_that_is_set(tmp_path: Pa
         done = await app.execute(record.run_id)
         assert done.status is WorkflowStatus.Success
         assert server.count(step="design_step") == 2
+        # What was allowed once is not allowed to a fork that makes that call itself.
+        new = await app.fork(record.run_id, "design_step")
+        assert "answer" not in {entry.kind for entry in await app.journal.entries(new.run_id)}
         await app.close()
 
 

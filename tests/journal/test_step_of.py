@@ -16,6 +16,7 @@ from windlass.journal import step_of
         ("process_step[sub/a.py]/read:sub/a.py[0]", "process_step[sub/a.py]"),
         ("implementation_step[a.py]/read:x/y/z.py[3]", "implementation_step[a.py]"),
         ("implementation_step[a.py]/write[0].approve", "implementation_step[a.py]"),
+        ("process_step[sub/a.py]/model[0].again[2]", "process_step[sub/a.py]"),
         ("inputs/write[0]", "inputs"),
     ],
 )

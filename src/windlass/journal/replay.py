@@ -19,7 +19,7 @@ def digest_of(request: Any) -> str:
     return sha256_hex(json.dumps(request, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
 
 
-_EFFECT = re.compile(r"/(?:read:.*|[a-z]+)\[\d+\](?:\.approve)?$")
+_EFFECT = re.compile(r"/(?:read:.*|[a-z]+)\[\d+\](?:\.approve|\.again\[\d+\])?$")
 
 
 def step_of(path: str) -> str:
