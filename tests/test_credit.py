@@ -63,3 +63,21 @@ async def test_usages_carry_the_texts_of_finished_calls_only() -> None:
     (usage,) = await usages_of(mine)
     assert (usage.template, usage.rendered, usage.version_no) == (template, "Say hello", 3)
     assert (usage.step_path, usage.call_path, usage.tokens_in) == ("step", "step/model[0]", 5)
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "took"), [(100.0, 100.5, 500), (0.0, 1.8e9, None), (50.0, 20.0, None)]
+)
+async def test_a_clock_that_was_set_during_a_call_tells_no_time(
+    began: float, ended: float, took: int | None
+) -> None:
+    journal = MemoryJournal()
+    await journal.create_run(RunRecord("run-1", "coding", "t"))
+    times = iter([began, ended])
+    mine = await RunJournal.open(journal, await journal.acquire("run-1", "me"), clock=lambda: next(times))
+    await journal.put_blobs(mine.lease, [b"Say it"])
+    request = {"messages": [{"role": "user", "content": "Say it"}]}
+    call = await mine.claim("step/model[0]", "model", "d", request, template_sha256=sha256_hex("Say it"))
+    await mine.finish(call, {})
+    (usage,) = await usages_of(mine)
+    assert usage.latency_ms == took

@@ -20,6 +20,9 @@ from windlass.prompt import Outcome, PromptUsage, Source
 #: Failures that say nothing about a prompt: the network, the money, the machine, what the person gave.
 _NOT_THE_PROMPT = (ModelError, BudgetExceeded, StoreError, SandboxError, WorkspaceError, InputError)
 
+#: The most that every table takes, 24 days: what seems to have taken longer, the clock was set meanwhile.
+_LONGEST_MS = 2**31 - 1
+
 
 def outcome_of(status: WorkflowStatus, failure: BaseException | None) -> Outcome:
     """How a run that has ended counts for its prompts; infrastructure errors are counted apart."""
@@ -48,6 +51,8 @@ async def usages_of(journal: RunJournal, *, case_id: str | None = None) -> list[
 
 def _usage(entry: Entry, template: str) -> PromptUsage:
     took = None if entry.finished_at is None else int((entry.finished_at - entry.started_at) * 1000)
+    if took is not None and not 0 <= took <= _LONGEST_MS:
+        took = None
     return PromptUsage(
         run_id=entry.run_id,
         step_path=step_of(entry.path),
