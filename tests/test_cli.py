@@ -207,6 +207,19 @@ def test_a_run_and_looking_at_it(windlass: Callable[..., Said], monkeypatch: pyt
     assert "coding.design@1" in text
 
 
+def test_an_export_holds_half_a_character_as_it_is(windlass: Callable[..., Said], tmp_path: Path) -> None:
+    async def keep() -> None:
+        app = App()
+        await app.journal.create_run(run_record("run-0001", options={"message": "half \ud83d, whole 😀"}))
+        await app.close()
+
+    asyncio.run(keep())
+    assert windlass("runs", "export", "last", "--output", "run.json").code == 0
+    in_file = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    for exported in (in_file, windlass("runs", "export", "last").value):
+        assert exported["run"]["options"]["message"] == "half \ud83d, whole 😀"
+
+
 def test_calls_say_where_their_prompts_came_from_on_80_columns(
     windlass: Callable[..., Said], windlass_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

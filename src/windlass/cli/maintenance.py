@@ -47,15 +47,14 @@ def export(run: str, output: Any, as_json: bool) -> None:
     \b
     windlass runs export last > run.json
     """
-    import json
-
+    from windlass.cli.output import json_text
     from windlass.export import export_run
 
     found = with_app(lambda app: export_run(app.journal, run))
     if output is None:
         print_json(found)
     else:
-        output.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+        output.write(json_text(found, indent=2, encoding="utf-8") + "\n")
 
 
 @click.command("gc")

@@ -18,10 +18,16 @@ def replace_unknown() -> None:
             stream.reconfigure(errors="replace")
 
 
-def json_text(value: Any, *, indent: int | None = None) -> str:
-    """JSON for standard output; escaped where that could not encode every character, for a replaced one is lost."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return json.dumps(value, ensure_ascii=not encoding.lower().startswith("utf"), indent=indent)
+def json_text(value: Any, *, indent: int | None = None, encoding: str | None = None) -> str:
+    """JSON for a file of that encoding, or for standard output; escaped where not every character of it could be encoded
+    (half of one, as a model may send it, never can), for a replaced one is lost."""
+    encoding = encoding or getattr(sys.stdout, "encoding", None) or "utf-8"
+    text = json.dumps(value, ensure_ascii=not encoding.lower().startswith("utf"), indent=indent)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent)
+    return text
 
 
 class _Patient:
