@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -195,6 +196,12 @@ def test_a_run_and_looking_at_it(windlass: Callable[..., Said], monkeypatch: pyt
         "A function slugify(text)",
     )
     assert "slugify" in windlass("runs", "list").out
+    for width in ("40", "55", "80"):
+        monkeypatch.setenv("COLUMNS", width)
+        narrow = windlass("runs", "list").out.splitlines()[1]
+        assert narrow.startswith(f"{listed['run_id']}  Success ")
+        shown = windlass("runs", "show", "last").out
+        assert re.search(r"^Implementation +finished", shown, re.MULTILINE)
     run_id = listed["run_id"]
     for name in (run_id, "last", run_id[:12], run_id[-6:]):
         assert windlass("runs", "show", name, "--json").value["run_id"] == run_id

@@ -26,6 +26,11 @@ runs.add_command(export)
 runs.add_command(gc)
 
 
+#: The columns before the title, and from which width of the screen on each is shown.
+_COLUMNS = (("run", 0), ("status", 0), ("workflow", 50), ("started", 70))
+_STEP_COLUMNS = (("seconds", 60), ("calls", 70), ("cost", 45))
+
+
 @runs.command("list")
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Show at most this many."
@@ -81,23 +86,25 @@ def list_runs(limit: int, status: tuple[str, ...], search: str | None, as_json: 
         console().print("No runs." if not (search or status) else "No run fits.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("run", "status", "workflow", "started"):
+    # Where it is narrow, the others give way: a cut id could not be copied.
+    out = console()
+    columns = [name for name, least in _COLUMNS if out.width >= least]
+    for column in columns:
         table.add_column(column, no_wrap=True)
-    # Where it is narrow, the title gives way: a cut id could not be copied.
     table.add_column("title", no_wrap=True, overflow="ellipsis", ratio=1)
     table.expand = True
     styles = {"Success": "green", "Failure": "red", "Waiting": "yellow", "interrupted": "yellow"}
     for r in found:
         word = display_status(r)
-        table.add_row(
-            r.run_id,
-            Text(word, style=styles.get(word, "")),
-            r.workflow,
-            when(r.created_at),
-            Text(safe(r.title)[:80]),
-        )
-    console().print(table)
-    offer_interrupted(console(), interrupted)
+        cells: dict[str, str | Text] = {
+            "run": r.run_id,
+            "status": Text(word, style=styles.get(word, "")),
+            "workflow": r.workflow,
+            "started": when(r.created_at),
+        }
+        table.add_row(*(cells[name] for name in columns), Text(safe(r.title)[:80]))
+    out.print(table)
+    offer_interrupted(out, interrupted)
 
 
 @runs.command("show")
@@ -156,25 +163,23 @@ def _print_run(found: dict[str, Any]) -> None:
         )
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column, side in (
-        ("step", "left"),
-        ("status", "left"),
-        ("seconds", "right"),
-        ("calls", "right"),
-        ("cost", "right"),
-    ):
-        table.add_column(column, justify=side)  # type: ignore[arg-type]
+    table.add_column("step")
+    table.add_column("status", no_wrap=True)
+    # Where it is narrow, the steps' names and how they ended are what counts.
+    columns = [name for name, least in _STEP_COLUMNS if out.width >= least]
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
     for step in found["steps"]:
         depth = step["path"].count(".") + step["path"].count("[")
         known = f"${step['known_cost_usd']:.4f}" if step["known_cost_usd"] else "-"
         cost = known if step["cost_usd"] is not None else "unknown" if known == "-" else f"≥ {known}"
-        table.add_row(
-            Text("  " * depth + safe(f"{step['name']}")),
-            step["status"],
-            f"{step['seconds']:.1f}",
-            str(step["requests"] or "-"),
-            cost if step["requests"] else "-",
-        )
+        cells = {
+            "seconds": f"{step['seconds']:.1f}",
+            "calls": str(step["requests"] or "-"),
+            "cost": cost if step["requests"] else "-",
+        }
+        name = Text("  " * depth + safe(f"{step['name']}"))
+        table.add_row(name, step["status"], *(cells[column] for column in columns))
     out.print(table)
     if found["waiting_for"]:
         show_detail(out, found["waiting_for"]["detail"])
