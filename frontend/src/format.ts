@@ -1,5 +1,7 @@
 /** Numbers and times as people read them. */
 
+import type { Cost } from "./types";
+
 const whole = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const dateTime = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
@@ -24,6 +26,19 @@ export function usd(amount: number | null | undefined): string {
   if (amount === 0) return "$0";
   if (amount < 0.0001) return "<$0.0001";
   return `$${amount.toFixed(amount < 0.1 ? 4 : amount < 1 ? 3 : 2)}`;
+}
+
+/** The same of something that may be known only in part. */
+export function costTold(of: Cost): string {
+  if (of.cost_usd !== null) return usd(of.cost_usd);
+  if (!of.known_cost_usd) return "cost unknown";
+  return `${usd(of.known_cost_usd)} known, the cost of ${plural(of.unpriced_calls, "call")} unknown`;
+}
+
+/** The same where there is little room. */
+export function shortCost(of: Cost): string {
+  if (of.cost_usd !== null) return usd(of.cost_usd);
+  return of.known_cost_usd ? `≥ ${usd(of.known_cost_usd)}` : "unknown";
 }
 
 export const when = (at: number) => dateTime.format(at * 1000);

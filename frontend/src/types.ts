@@ -24,7 +24,14 @@ export interface Meta {
   workspace_root?: string;
 }
 
-export interface RunRow {
+/** What something cost; `cost_usd` is null where part of it is not known, the cost of `unpriced_calls` calls. */
+export interface Cost {
+  cost_usd: number | null;
+  known_cost_usd: number;
+  unpriced_calls: number;
+}
+
+export interface RunRow extends Cost {
   run_id: string;
   workflow: string;
   title: string;
@@ -36,18 +43,16 @@ export interface RunRow {
   seconds: number | null;
   requests: number;
   tokens: number;
-  cost_usd: number | null;
   error: string | null;
   parent_run?: string | null;
 }
 
-export interface StepRow {
+export interface StepRow extends Cost {
   path: string;
   name: string;
   status: string;
   seconds: number;
   requests: number;
-  cost_usd: number | null;
   input_tokens?: number;
   output_tokens?: number;
 }
@@ -58,6 +63,15 @@ export interface Gate {
   text: string;
   detail: Record<string, unknown>;
   digest: string;
+}
+
+/** Of the run's own calls: not of those that a fork took over. */
+export interface Usage extends Cost {
+  requests: number;
+  input_tokens: number;
+  output_tokens: number;
+  cached_tokens: number;
+  unknown_calls: number;
 }
 
 export interface Run {
@@ -75,14 +89,7 @@ export interface Run {
   options: Record<string, unknown>;
   command: string;
   last_event_id: number;
-  usage: {
-    requests: number;
-    input_tokens: number;
-    output_tokens: number;
-    cached_tokens: number;
-    cost_usd: number | null;
-    unknown_calls: number;
-  };
+  usage: Usage;
   steps: StepRow[];
   label: string | null;
   waiting_for: Gate | null;
@@ -106,6 +113,8 @@ export interface CallRow {
   finished_at: number | null;
   error: string | null;
   partial: string | null;
+  /** The run that made and paid the call, where a fork took it over. */
+  copied_from: string | null;
 }
 
 export interface Call extends Omit<CallRow, "prompt"> {
@@ -236,15 +245,13 @@ export interface Prompt {
   comparisons: Comparison[];
 }
 
-export interface StatsRow {
+export interface StatsRow extends Cost {
   key: string;
   runs: number;
   requests: number;
   input_tokens: number;
   output_tokens: number;
   cached_tokens: number;
-  cost_usd: number | null;
-  known_cost_usd?: number;
   unknown_calls: number;
 }
 

@@ -106,7 +106,7 @@ def steps_of(entries: Sequence[Entry], events: Sequence[Event]) -> list[dict[str
                 mine[path].append(entry)
     for path, step in steps.items():
         used = usage_of(mine[path])
-        for key in ("requests", "cost_usd", "known_cost_usd"):
+        for key in ("requests", "cost_usd", "known_cost_usd", "unpriced_calls"):
             step[key] = used[key]
     return in_tree_order(list(steps.values()))
 

@@ -67,10 +67,12 @@ class Model:
 
 
 def settings_for(home: Path, model: OpenAIServer) -> Settings:
-    """Settings with one model, which is the local server, at a price."""
+    """Settings with one model, which is the local server, at a price; and the same without one, as ``unpriced``."""
     price = PriceSettings(input=Decimal("0.25"), output=Decimal("2"))
     local = ModelSettings(model="openai-chat:workshop-1", base_url=model.base_url, price=price)
-    return Settings(home=home, model="workshop", models={"workshop": local}, tag_requests=True)
+    unpriced = ModelSettings(model="openai-chat:workshop-2", base_url=model.base_url)
+    models = {"workshop": local, "unpriced": unpriced}
+    return Settings(home=home, model="workshop", models=models, tag_requests=True)
 
 
 @contextmanager
@@ -90,7 +92,11 @@ def start(client: httpx.Client, prompt: str, workflow: str = "coding", **options
 
 def finished(client: httpx.Client, prompt: str, workflow: str = "coding", **options: object) -> str:
     """A run that has come to its end, or waits for a person; its id."""
-    run_id = start(client, prompt, workflow, **options)
+    return ended(client, start(client, prompt, workflow, **options))
+
+
+def ended(client: httpx.Client, run_id: str) -> str:
+    """The same run, once it has come to its end or waits for a person."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         run = client.get(f"/api/runs/{run_id}").json()
@@ -99,6 +105,13 @@ def finished(client: httpx.Client, prompt: str, workflow: str = "coding", **opti
             return run_id
         time.sleep(0.05)
     raise AssertionError(f"run {run_id} did not end: {run}")
+
+
+def forked(client: httpx.Client, run_id: str, step: str) -> str:
+    """A fork that has come to its end; its id."""
+    answer = client.post(f"/api/runs/{run_id}/fork", json={"from": step})
+    assert answer.status_code == 201, answer.text
+    return ended(client, str(answer.json()["run_id"]))
 
 
 def failed(client: httpx.Client) -> str:

@@ -1,6 +1,6 @@
 /** What runs cost, by day, model, workflow or prompt. */
 
-import { count, plural, short, usd } from "../format";
+import { costTold, count, plural, short, shortCost, usd } from "../format";
 import { BarChart } from "../lazy/later";
 import { go, Link, promptUrl, usePlace, withQuery } from "../router";
 import type { StatsRow } from "../types";
@@ -21,7 +21,7 @@ const spans = [
   { value: "90", label: "90 days" },
 ];
 
-const known = (row: StatsRow) => row.cost_usd ?? row.known_cost_usd ?? 0;
+const known = (row: StatsRow) => row.known_cost_usd;
 
 export function CostsPage() {
   useTitle("Costs");
@@ -97,7 +97,7 @@ export function CostsPage() {
                     <td class="number">{count(row.requests)}</td>
                     <td class="number">{count(row.input_tokens)}</td>
                     <td class="number">{count(row.output_tokens)}</td>
-                    <td class="number">{row.cost_usd === null ? <span title="A part of it is not known">{known(row) ? `≥ ${usd(known(row))}` : "unknown"}</span> : usd(row.cost_usd)}</td>
+                    <td class="number">{row.cost_usd === null ? <span title={costTold(row)}>{shortCost(row)}</span> : usd(row.cost_usd)}</td>
                     <td class="share">
                       {known(row) > 0 && <span class="share-bar" style={{ width: `${(100 * known(row)) / most}%` }} />}
                     </td>

@@ -2,18 +2,18 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, get, post } from "../api";
-import { ago, duration, iso, plural, short, usd, when } from "../format";
+import { ago, costTold, duration, iso, plural, short, when } from "../format";
 import { go, Link, runUrl, usePlace, withQuery } from "../router";
 import { DetailsPanel } from "../run/DetailsPanel";
 import { FilesPanel } from "../run/FilesPanel";
 import { GateCard } from "../run/GateCard";
 import { PromptPanel } from "../run/PromptPanel";
-import { callKey, isActive, isOver, type Step } from "../run/state";
+import { callKey, copiedCall, isActive, isOver, type Step } from "../run/state";
 import { StepOutput } from "../run/StepOutput";
 import { StepTree, visible } from "../run/StepTree";
 import { Tests } from "../run/Tests";
 import { useRun, type LiveRun } from "../run/useRun";
-import type { CallRow, Run } from "../types";
+import type { CallRow, Cost, Run } from "../types";
 import { attempt, Copy, Dialog, Empty, Failed, Loading, Tabs } from "../ui/bits";
 import { useKeys, useMedia, useNow, useTitle } from "../ui/hooks";
 import { Icon, StatusBadge } from "../ui/icons";
@@ -66,14 +66,14 @@ function standing(live: LiveRun, run: Run): string {
   return state.status === run.status ? run.display_status : "running";
 }
 
-/** Attempts that have no event of their own: failed, cancelled or in doubt. */
+/** Attempts that have no event of their own: failed, cancelled, in doubt, or taken over by this run when it was forked. */
 function useOtherCalls(run: string, wanted: boolean, round: string): CallRow[] {
   const [rows, setRows] = useState<CallRow[]>([]);
   useEffect(() => {
     if (!wanted) return;
     let gone = false;
     get<CallRow[]>(`/runs/${encodeURIComponent(run)}/calls`).then(
-      (found) => !gone && setRows(found.filter((row) => row.state !== "done")),
+      (found) => !gone && setRows(found.filter((row) => row.state !== "done" || row.copied_from !== null)),
       () => undefined,
     );
     return () => {
@@ -102,7 +102,8 @@ function Shown({ live, run }: { live: LiveRun; run: Run }) {
   const held = reading !== null && status !== "Waiting" ? state.steps.get(reading) : undefined;
   const chosen = (named ? (state.steps.get(named) ?? state.ownerOf(named)) : null) ?? held ?? state.focus();
   const failed = steps.filter((step) => step.status === "error");
-  const others = useOtherCalls(run.run_id, live.settled && !running, `${status} ${failed.length}`);
+  const others = useOtherCalls(run.run_id, live.settled && (!running || run.parent_run !== null), `${status} ${failed.length}`).filter((row) => chosen && state.ownerOf(row.path) === chosen);
+  const copied = others.filter((row) => row.copied_from !== null).map((row) => copiedCall(row));
   const view = (place.query.get("view") as View | null) ?? usual(live);
   const gate = state.gate && status === "Waiting" ? state.gate : null;
 
@@ -212,7 +213,8 @@ function Shown({ live, run }: { live: LiveRun; run: Run }) {
               run={run.run_id}
               step={chosen}
               steps={state.steps}
-              otherCalls={others.filter((row) => state.ownerOf(row.path) === chosen && !chosen.items.some((item) => item.kind === "call" && callKey(item.call) === callKey(row)))}
+              copied={copied}
+              otherCalls={others.filter((row) => !running && row.state !== "done" && !chosen.items.some((item) => item.kind === "call" && callKey(item.call) === callKey(row)))}
               now={now}
               live={running}
               following={!named && !held}
@@ -245,7 +247,7 @@ function Shown({ live, run }: { live: LiveRun; run: Run }) {
                   <p>Test reports are shown here as soon as there is one.</p>
                 </Empty>
               ))}
-            {view === "prompt" && <PromptPanel run={run.run_id} step={chosen} box={side} />}
+            {view === "prompt" && <PromptPanel run={run.run_id} step={chosen} copied={copied} box={side} />}
             {view === "details" && <DetailsPanel run={run} {...totals} />}
           </div>
         </section>
@@ -273,7 +275,7 @@ interface HeadProps {
   run: Run;
   status: string;
   now: number;
-  totals: { calls: number; tokens: number; cost: number | null };
+  totals: { calls: number; tokens: number; cost: Cost };
 }
 
 function RunHead({ live, run, status, now, totals }: HeadProps) {
@@ -282,7 +284,7 @@ function RunHead({ live, run, status, now, totals }: HeadProps) {
   const ended = running ? now : (run.finished_at ?? now);
   const whole = state.title || run.title;
   // Events tell only of calls that came to their end; afterwards the report also knows of those that did not.
-  const cost = live.settled && (running || run.usage.requests < totals.calls) ? totals.cost : run.usage.cost_usd;
+  const cost = live.settled && (running || run.usage.requests < totals.calls) ? totals.cost : run.usage;
   return (
     <header class="run-head">
       <div class="run-head-main">
@@ -299,7 +301,7 @@ function RunHead({ live, run, status, now, totals }: HeadProps) {
           {status !== "interrupted" && <span>{duration(Math.max(0, ended - run.created_at))}</span>}
           <span>{plural(totals.calls || run.usage.requests, "request")}</span>
           <span>{short(totals.tokens || run.usage.input_tokens + run.usage.output_tokens)} tokens</span>
-          <span>{cost === null ? "cost unknown" : usd(cost)}</span>
+          <span>{costTold(cost)}</span>
           {run.parent_run && <Link to={runUrl(run.parent_run)}>forked from {run.parent_run.slice(-8)}</Link>}
         </p>
       </div>

@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, get } from "../api";
-import { ago, duration, iso, plural, short, usd, when } from "../format";
+import { ago, costTold, duration, iso, plural, short, shortCost, when } from "../format";
 import { followAll, onConnection } from "../live";
 import { go, Link, runUrl, usePlace, withQuery } from "../router";
 import type { RunRow } from "../types";
@@ -161,6 +161,7 @@ export function RunsPage() {
 
 function RunLine({ row, now, onFocus }: { row: RunRow; now: number; onFocus: () => void }) {
   const running = row.display_status === "running";
+  const known = row.cost_usd !== null || row.known_cost_usd > 0;
   const seconds = running ? Math.max(0, now - row.created_at) : row.seconds;
   return (
     <Link to={runUrl(row.run_id)} class="run-row" onFocus={onFocus} data-run={row.run_id}>
@@ -184,9 +185,14 @@ function RunLine({ row, now, onFocus }: { row: RunRow; now: number; onFocus: () 
         {short(row.tokens)}
         <span class="only-phone"> tokens</span>
       </span>
-      <span class="number run-cost">
+      <span class="number run-cost" title={row.cost_usd === null ? costTold(row) : undefined}>
         <span class="sr">Cost </span>
-        {running && row.cost_usd === null ? "–" : usd(row.cost_usd)}
+        {known || running ? null : (
+          <span class="only-phone" aria-hidden="true">
+            cost{" "}
+          </span>
+        )}
+        {running && !known ? "–" : shortCost(row)}
       </span>
     </Link>
   );

@@ -1,10 +1,10 @@
-import { bytes, count, usd, when } from "../format";
+import { bytes, costTold, count, plural, when } from "../format";
 import { Link, runUrl } from "../router";
-import type { Run } from "../types";
+import type { Cost, Run } from "../types";
 import { Copy } from "../ui/bits";
 
 /** What a run was started with and what it used. */
-export function DetailsPanel({ run, calls, tokens, cost }: { run: Run; calls: number; tokens: number; cost: number | null }) {
+export function DetailsPanel({ run, calls, tokens, cost }: { run: Run; calls: number; tokens: number; cost: Cost }) {
   const usage = run.usage;
   const options = Object.entries(run.options).filter(([, value]) => value !== null && value !== "" && !(Array.isArray(value) && !value.length));
   return (
@@ -35,8 +35,8 @@ export function DetailsPanel({ run, calls, tokens, cost }: { run: Run; calls: nu
           {count(Math.max(tokens, usage.input_tokens + usage.output_tokens))} ({count(usage.input_tokens)} in, {count(usage.output_tokens)} out
           {usage.cached_tokens ? `, ${count(usage.cached_tokens)} cached` : ""})
         </Fact>
-        <Fact name="Cost">{usd(usage.requests >= calls ? usage.cost_usd : cost)}</Fact>
-        {usage.unknown_calls > 0 && <Fact name="In doubt">{count(usage.unknown_calls)} calls may have been paid</Fact>}
+        <Fact name="Cost">{costTold(usage.requests >= calls ? usage : cost)}</Fact>
+        {usage.unknown_calls > 0 && <Fact name="In doubt">{plural(usage.unknown_calls, "call")} may have been paid</Fact>}
       </dl>
       {run.command && (
         <>

@@ -3,20 +3,20 @@
 import type { RefObject } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError } from "../api";
-import { count, duration, usd } from "../format";
+import { count, duration } from "../format";
 import { DiffView } from "../lazy/later";
 import { go, Link, promptUrl, usePlace, withQuery } from "../router";
 import type { Call } from "../types";
 import { Copy, Empty, Failed, Loading, Segments } from "../ui/bits";
 import { LongText } from "../ui/LongText";
-import { callKey, type Step } from "./state";
-import { fetchCall } from "./StepOutput";
+import { callKey, type CallEvent, type Step } from "./state";
+import { CallCost, fetchCall } from "./StepOutput";
 
 type View = "sent" | "template" | "diff";
 
-export function PromptPanel({ run, step, box }: { run: string; step: Step | null; box: RefObject<HTMLElement | null> }) {
+export function PromptPanel({ run, step, copied, box }: { run: string; step: Step | null; copied: CallEvent[]; box: RefObject<HTMLElement | null> }) {
   const place = usePlace();
-  const calls = (step?.items ?? []).flatMap((item) => (item.kind === "call" ? [item.call] : []));
+  const calls = [...copied, ...(step?.items ?? []).flatMap((item) => (item.kind === "call" ? [item.call] : []))];
   const wanted = place.query.get("call");
   const chosen = calls.find((call) => callKey(call) === wanted) ?? calls.at(-1) ?? null;
   const key = chosen ? callKey(chosen) : null;
@@ -80,7 +80,9 @@ export function PromptPanel({ run, step, box }: { run: string; step: Step | null
         </div>
         <div>
           <dt>Cost</dt>
-          <dd>{usd(call.cost_usd === null ? null : Number(call.cost_usd))}</dd>
+          <dd>
+            <CallCost call={call} />
+          </dd>
         </div>
         {call.finished_at !== null && (
           <div>

@@ -4,7 +4,7 @@ import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, get } from "../api";
 import { bytes, count, duration, usd, when } from "../format";
-import { go, Link, promptUrl, withQuery } from "../router";
+import { go, Link, promptUrl, runUrl, withQuery } from "../router";
 import type { Call, CallRow } from "../types";
 import { Copy, Failed, Loading } from "../ui/bits";
 import { Icon, markOf, StatusMark } from "../ui/icons";
@@ -18,6 +18,8 @@ interface Props {
   run: string;
   step: Step;
   steps: Map<string, Step>;
+  /** Calls that the run took over when it was forked, and did not make. */
+  copied: CallEvent[];
   /** Attempts that failed or are in doubt; events tell only of those that came to their end. */
   otherCalls: CallRow[];
   now: number;
@@ -72,12 +74,13 @@ export function StepOutput(props: Props) {
 
 function Blocks(props: Props & { box: RefObject<HTMLElement | null> }) {
   const { step, run, box } = props;
-  const calls = step.items.filter((item) => item.kind === "call").length;
+  const items = [...props.copied.map((call): Item => ({ kind: "call", id: `c${callKey(call)}`, at: 0, call })), ...step.items];
+  const calls = items.filter((item) => item.kind === "call").length;
   let seen = 0;
   const texts = { n: 0 };
   const children = step.children.map((path) => props.steps.get(path)!);
   const text = step.text.slice(step.told);
-  const blank = !step.items.length && !text && !step.response && !step.error && !step.reason && !children.length;
+  const blank = !items.length && !text && !step.response && !step.error && !step.reason && !children.length;
   return (
     <>
       {step.error && step.status !== "skipped" && (
@@ -92,11 +95,11 @@ function Blocks(props: Props & { box: RefObject<HTMLElement | null> }) {
           <p>{step.reason}</p>
         </div>
       )}
-      {step.items.map((item) => {
+      {items.map((item) => {
         if (item.kind === "call") seen++;
         const name = `t${++texts.n}`;
         return (
-          <div key={item.id} class="item" data-event={item.id.slice(1)}>
+          <div key={item.id} class="item" data-event={item.id.startsWith("e") ? item.id.slice(1) : undefined}>
             <Block item={item} run={run} step={step} box={box} name={name} open={calls <= 6 || seen === calls} />
           </div>
         );
@@ -256,7 +259,9 @@ function CallBlock({ run, step, call, box, name, open }: { run: string; step: St
           <span title="Tokens sent and received">
             {count(call.input_tokens ?? 0)} → {count(call.output_tokens ?? 0)}
           </span>
-          <span>{usd(call.cost_usd === null ? null : Number(call.cost_usd))}</span>
+          <span>
+            <CallCost call={call} />
+          </span>
           {call.seconds !== null && <span>{duration(call.seconds)}</span>}
         </span>
         <Link to={withQuery({ step: step.path, view: "prompt", call: key })} class="button ghost small">
@@ -269,6 +274,18 @@ function CallBlock({ run, step, call, box, name, open }: { run: string; step: St
       {isOpen && text !== null && (text ? <LongText text={text} box={box} name={name} label={`Reply of ${call.model}`} {...line(name)} /> : <p class="hint pad">The reply is empty.</p>)}
     </div>
   );
+}
+
+/** What a call cost this run: nothing where it was taken over from another. */
+export function CallCost({ call }: { call: { cost_usd: string | null; copied_from?: string | null } }) {
+  if (call.copied_from) {
+    return (
+      <>
+        copied from <Link to={runUrl(call.copied_from)}>run {call.copied_from.slice(-8)}</Link>
+      </>
+    );
+  }
+  return <>{call.cost_usd === null ? "cost unknown" : usd(Number(call.cost_usd))}</>;
 }
 
 const stateWords: Record<string, string> = {

@@ -1,7 +1,7 @@
 /** The steps of a run as a tree; only the rows in view exist, for a run may have thousands. */
 
 import { useEffect, useRef } from "preact/hooks";
-import { duration, short, usd } from "../format";
+import { duration, short, shortCost } from "../format";
 import { useScrolled } from "../ui/LongText";
 import { Icon, markOf, StatusMark } from "../ui/icons";
 import { isActive, type Step } from "./state";
@@ -114,7 +114,7 @@ export function figures(step: Step, now: number): string {
   if (step.status === "pending") return markOf("pending").word;
   const parts = step.status === "skipped" ? [step.error ? "Stopped" : "Skipped"] : [duration(secondsOf(step, now))];
   if (step.tokens) parts.push(`${short(step.tokens)} tokens`);
-  if (step.calls) parts.push(usd(step.cost));
+  if (step.calls) parts.push(step.cost.unpriced_calls === step.calls ? "cost unknown" : shortCost(step.cost));
   if (isActive(step.status) && parts.length === 1) parts.push("running");
   return parts.join(" · ");
 }

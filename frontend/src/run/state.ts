@@ -1,6 +1,6 @@
 /** A run as its events tell it: steps, what happened in each, files, tests, the open question. */
 
-import type { Gate, PlanStep, Run, RunEvent, StepRow, TestReport } from "../types";
+import type { CallRow, Cost, Gate, PlanStep, Run, RunEvent, StepRow, TestReport } from "../types";
 
 export type Item =
   | { kind: "call"; id: string; at: number; call: CallEvent }
@@ -21,6 +21,8 @@ export interface CallEvent {
   cost_usd: string | null;
   seconds: number | null;
   error?: string | null;
+  /** The run that made and paid it; such calls are not in the events of the fork that took them over. */
+  copied_from?: string | null;
 }
 
 export interface Step {
@@ -44,10 +46,19 @@ export interface Step {
   /** Replies that were seen to the end as they came, by call. Others are asked for when they are shown. */
   replies: Map<string, string>;
   items: Item[];
-  /** Its own and its sub-steps'; cost null when a part of it is not known. */
+  /** Its own and its sub-steps'. */
   calls: number;
   tokens: number;
-  cost: number | null;
+  cost: Cost;
+}
+
+const nothing = (): Cost => ({ cost_usd: 0, known_cost_usd: 0, unpriced_calls: 0 });
+
+/** Two costs together. */
+function sum(one: Cost, other: Cost): Cost {
+  const known_cost_usd = one.known_cost_usd + other.known_cost_usd;
+  const unpriced_calls = one.unpriced_calls + other.unpriced_calls;
+  return { cost_usd: unpriced_calls ? null : known_cost_usd, known_cost_usd, unpriced_calls };
 }
 
 const active = new Set(["in-progress", "streaming"]);
@@ -86,7 +97,7 @@ export class RunState {
       step.seconds = row.seconds;
       step.calls = row.requests;
       step.tokens = (row.input_tokens ?? 0) + (row.output_tokens ?? 0);
-      step.cost = row.cost_usd;
+      step.cost = row;
     });
   }
 
@@ -160,13 +171,13 @@ export class RunState {
     return this.order.map((path) => this.steps.get(path)!);
   }
 
-  totals(): { calls: number; tokens: number; cost: number | null } {
-    let [calls, tokens, cost]: [number, number, number | null] = [0, 0, 0];
+  totals(): { calls: number; tokens: number; cost: Cost } {
+    let [calls, tokens, cost] = [0, 0, nothing()];
     for (const step of this.steps.values()) {
       if (step.parent !== null) continue;
       calls += step.calls;
       tokens += step.tokens;
-      cost = cost === null || step.cost === null ? null : cost + step.cost;
+      cost = sum(cost, step.cost);
     }
     return { calls, tokens, cost };
   }
@@ -246,7 +257,7 @@ export class RunState {
       items: [],
       calls: 0,
       tokens: 0,
-      cost: 0,
+      cost: nothing(),
     };
     parent?.children.push(path);
     this.steps.set(path, step);
@@ -296,10 +307,11 @@ export class RunState {
 
   private bill(call: CallEvent): void {
     let step = this.ownerOf(call.step_path);
+    const cost = call.cost_usd === null ? { ...nothing(), unpriced_calls: 1 } : { ...nothing(), known_cost_usd: Number(call.cost_usd) };
     while (step) {
       step.calls++;
       step.tokens += (call.input_tokens ?? 0) + (call.output_tokens ?? 0);
-      step.cost = step.cost === null || call.cost_usd === null ? null : step.cost + Number(call.cost_usd);
+      step.cost = sum(step.cost, cost);
       step = step.parent === null ? null : (this.steps.get(step.parent) ?? null);
     }
   }
@@ -321,6 +333,11 @@ export class RunState {
       this.happened(event.path, { kind: "gate", id, at, gate: null, answer: event.answer });
     }
   }
+}
+
+/** A call that this run took over when it was forked, as its event would tell it; it took this run no time. */
+export function copiedCall(row: CallRow): CallEvent {
+  return { ...row, step_path: row.path.replace(/\/[^/]*$/, ""), seconds: null };
 }
 
 /** Names one attempt at a call. */

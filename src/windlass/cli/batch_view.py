@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from windlass.cli.outcome import counted
+from windlass.cli.outcome import cost_told, counted
 from windlass.cli.root import safe
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class BatchView:
                 (f"{done} ", "dim"),
                 (mark, style),
                 f" {safe(result.item_id)}  {result.status.value}",
-                f"  {_clock(result.seconds)}  {counted(usage['requests'], 'request')}  {_usd(usage['cost_usd'])}",
+                f"  {_clock(result.seconds)}  {counted(usage['requests'], 'request')}  {cost_told(usage)}",
                 (f"  {safe(' '.join((said or '').split()))}" if said else "", "red"),
             )
         )

@@ -38,11 +38,13 @@ class CallRow:
 
 @dataclass(frozen=True)
 class Used:
-    """Sums over the model calls of one run; ``cost_nano_usd`` None = some of it is not known."""
+    """Sums over the model calls of one run. ``cost_nano_usd`` is what is known of its cost: all but that of ``unpriced``
+    calls."""
 
     requests: int
     tokens: int
-    cost_nano_usd: int | None
+    cost_nano_usd: int
+    unpriced: int = 0
 
 
 def runs_before(
@@ -80,7 +82,7 @@ def used_by(connection: Connection, run_ids: Sequence[str]) -> dict[str, Used]:
     for start in range(0, len(run_ids), _CHUNK):
         chosen = query.where(run_entries.c.run_id.in_(run_ids[start : start + _CHUNK]))
         for run_id, requests, tokens, cost, without in connection.execute(chosen):
-            found[run_id] = Used(int(requests), int(tokens), None if without else int(cost))
+            found[run_id] = Used(int(requests), int(tokens), int(cost), int(without))
     return found
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request
 
 from windlass.prompt import PromptStore, Switch, VersionInfo, VersionStats
 from windlass.vocabulary import get_user_context
-from windlass.web import schemas
+from windlass.web import prompt_schemas as schemas
 from windlass.web.evidence import comparisons
 from windlass.web.runs_api import services_of
 

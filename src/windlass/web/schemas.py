@@ -1,4 +1,4 @@
-"""What goes in and out of the API, for the OpenAPI document and its clients."""
+"""What goes in and out of the API about runs and the server, for the OpenAPI document and its clients."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ import pydantic
 RunId = Annotated[str, pydantic.StringConstraints(min_length=4, max_length=64, pattern=r"^[0-9A-Za-z_-]+$")]
 
 
-class _Model(pydantic.BaseModel):
+class Body(pydantic.BaseModel):
+    """What a request holds: these keys and no others."""
+
     model_config = pydantic.ConfigDict(extra="forbid")
 
 
-class _Answer(pydantic.BaseModel):
-    #: More keys may come with a newer server.
+class Answer(pydantic.BaseModel):
+    """What an answer holds. More keys may come with a newer server."""
+
     model_config = pydantic.ConfigDict(extra="allow")
 
 
-class Error(_Answer):
+class Error(Answer):
     error: str
 
 
-class FieldInfo(_Answer):
+class FieldInfo(Answer):
     name: str
     type: Literal["text", "number", "files", "bool", "choice"]
     label: str
@@ -30,14 +33,14 @@ class FieldInfo(_Answer):
     choices: list[str] | None = None
 
 
-class WorkflowInfo(_Answer):
+class WorkflowInfo(Answer):
     name: str
     title: str
     prompt_label: str
     fields: list[FieldInfo]
 
 
-class Meta(_Answer):
+class Meta(Answer):
     version: str
     user: str
     workflows: list[WorkflowInfo]
@@ -46,7 +49,16 @@ class Meta(_Answer):
     workspace_root: str
 
 
-class RunRow(_Answer):
+class Cost(Answer):
+    """``cost_usd`` is null where part of it is not known; ``known_cost_usd`` is the part that is, the rest is the cost of
+    ``unpriced_calls`` calls."""
+
+    cost_usd: float | None
+    known_cost_usd: float
+    unpriced_calls: int
+
+
+class RunRow(Cost):
     run_id: str
     workflow: str
     title: str
@@ -58,17 +70,16 @@ class RunRow(_Answer):
     seconds: float | None
     requests: int
     tokens: int
-    cost_usd: float | None
     error: str | None
     parent_run: str | None
 
 
-class RunPage(_Answer):
+class RunPage(Answer):
     runs: list[RunRow]
     next: str | None
 
 
-class StartRun(_Model):
+class StartRun(Body):
     workflow: str = pydantic.Field(max_length=100)
     prompt: str = pydantic.Field(max_length=1_000_000)
     options: dict[str, Any] = pydantic.Field(default_factory=dict)
@@ -76,11 +87,11 @@ class StartRun(_Model):
     files: list[str] = pydantic.Field(default_factory=list, max_length=1000)
 
 
-class RunRef(_Answer):
+class RunRef(Answer):
     run_id: str
 
 
-class StepRow(_Answer):
+class StepRow(Cost):
     path: str
     name: str
     step: int | None = None
@@ -89,25 +100,27 @@ class StepRow(_Answer):
     requests: int
     input_tokens: int
     output_tokens: int
-    cost_usd: float | None
 
 
-class Usage(_Answer):
+class Usage(Cost):
+    """Of the run's own calls: not of those that a fork took over. ``unknown_calls`` broke off and may have been paid;
+    ``cacheable_tokens`` a provider could have taken from its cache."""
+
     requests: int
     input_tokens: int
     output_tokens: int
     cached_tokens: int
-    cost_usd: float | None
+    cacheable_tokens: int
     unknown_calls: int
 
 
-class FileRow(_Answer):
+class FileRow(Answer):
     path: str
     change: str
     bytes: int
 
 
-class Run(_Answer):
+class Run(Answer):
     run_id: str
     workflow: str
     title: str
@@ -131,61 +144,67 @@ class Run(_Answer):
     undone: bool
 
 
-class EventRow(_Answer):
+class EventRow(Answer):
     name: str
     run_id: str
     event_id: int
     at: float
 
 
-class EventPage(_Answer):
+class EventPage(Answer):
     events: list[EventRow]
     last: int
 
 
-class Resume(_Model):
+class Resume(Body):
     budget: float | str | None = None
     max_repairs: int | None = pydantic.Field(default=None, ge=0, le=20)
 
 
-class Cancel(_Model):
+class Cancel(Body):
     now: bool = False
 
 
-class Fork(_Model):
+class Fork(Body):
     from_: str = pydantic.Field(alias="from", min_length=1, max_length=1000)
     model: str | None = pydantic.Field(default=None, max_length=200)
 
 
-class AnswerGate(_Model):
+class AnswerGate(Body):
     action: Literal["approve", "edit", "answer", "reject"]
     text: str = pydantic.Field(default="", max_length=1_000_000)
 
 
-class Undo(_Model):
+class Undo(Body):
     paths: list[str] = pydantic.Field(default_factory=list, max_length=1000)
     force: bool = False
 
 
-class Redo(_Model):
+class Redo(Body):
     force: bool = False
 
 
-class Changed(_Answer):
+class Changed(Answer):
     path: str
     change: str
 
 
-class CallRow(_Answer):
+class CallAttempt(Answer):
+    """One attempt at a model call. ``copied_from`` is the run that made and paid it, where this one is a fork that took
+    it over."""
+
     path: str
     attempt: int
     state: str
     model: str | None
-    prompt: str
+    template_sha256: str | None
+    rendered_sha256: str | None
+    provenance: str | None
     input_tokens: int | None
     output_tokens: int | None
     cached_tokens: int | None
     cost_usd: str | None
+    reserved_usd: str | None
     started_at: float
     finished_at: float | None
     error: str | None
@@ -193,7 +212,11 @@ class CallRow(_Answer):
     copied_from: str | None
 
 
-class PromptOfCall(_Answer):
+class CallRow(CallAttempt):
+    prompt: str
+
+
+class PromptOfCall(Answer):
     name: str | None
     version: int | None
     template: str | None
@@ -201,17 +224,13 @@ class PromptOfCall(_Answer):
     previous_diff: str | None
 
 
-class Call(_Answer):
-    path: str
-    attempt: int
-    state: str
+class Call(CallAttempt):
     messages: list[dict[str, Any]]
     reply: str | None
-    partial: str | None
     prompt: PromptOfCall
 
 
-class ChangedFile(_Answer):
+class ChangedFile(Answer):
     path: str
     change: str
     bytes: int
@@ -219,7 +238,7 @@ class ChangedFile(_Answer):
     removed: int
 
 
-class FileWrite(_Answer):
+class FileWrite(Answer):
     step_path: str
     kind: str
     at: float | None
@@ -227,7 +246,7 @@ class FileWrite(_Answer):
     after_sha: str | None
 
 
-class FileDetail(_Answer):
+class FileDetail(Answer):
     path: str
     change: str
     before: str | None
@@ -236,7 +255,7 @@ class FileDetail(_Answer):
     writes: list[FileWrite]
 
 
-class Model(_Answer):
+class Model(Answer):
     name: str
     model: str
     roles: list[str]
@@ -246,110 +265,21 @@ class Model(_Answer):
     missing: list[str]
 
 
-class StatsRow(_Answer):
+class StatsRow(Cost):
     key: str
     runs: int
     requests: int
     input_tokens: int
     output_tokens: int
     cached_tokens: int
-    cost_usd: float | None
-    known_cost_usd: float
     unknown_calls: int
 
 
-class Files(_Answer):
+class Files(Answer):
     workspace: str
     files: list[str]
     truncated: bool
 
 
-class LaunchLink(_Answer):
+class LaunchLink(Answer):
     url: str
-
-
-class PromptVersionStats(_Answer):
-    version: int
-    calls: int
-    passes: int
-    fails: int
-    errors: int
-    cancelled: int
-    pending: int
-    pass_rate: float | None
-    interval: list[float]
-    cost_usd: float
-    cost_per_success_usd: float | None
-
-
-class PromptRow(_Answer):
-    name: str
-    effective: int
-    revision: int
-    latest: int
-    versions: int
-    drift: bool
-    stats: PromptVersionStats | None
-
-
-class PromptVersion(_Answer):
-    version: int
-    text: str
-    effective: bool
-    origin: str
-    created_at: float
-    parent: int | None
-    author: str | None
-    note: str | None
-    archived: bool
-
-
-class PromptSwitch(_Answer):
-    from_version: int | None
-    to_version: int
-    kind: str
-    at: float
-    actor: str | None
-    reason: str | None
-    evidence: dict[str, Any] | None
-
-
-class Prompt(_Answer):
-    name: str
-    effective: int
-    revision: int
-    drift: bool
-    versions: list[PromptVersion]
-    log: list[PromptSwitch]
-    stats: list[PromptVersionStats]
-    comparisons: list[dict[str, Any]]
-
-
-class Diff(_Answer):
-    diff: str
-
-
-class NewVersion(_Model):
-    text: str = pydantic.Field(min_length=1, max_length=200_000)
-    note: str | None = pydantic.Field(default=None, max_length=2000)
-
-
-class VersionRef(_Answer):
-    version: int
-
-
-class UseVersion(_Model):
-    version: int = pydantic.Field(ge=1, le=1_000_000_000)
-    reason: str | None = pydantic.Field(default=None, max_length=2000)
-    expected_revision: int | None = None
-
-
-class Rollback(_Model):
-    reason: str | None = pydantic.Field(default=None, max_length=2000)
-    expected_revision: int | None = None
-
-
-class Effective(_Answer):
-    name: str
-    version: int | None
-    revision: int

@@ -89,7 +89,8 @@ def _row(record: RunRecord, used: queries.Used | None) -> dict[str, Any]:
     seconds = None
     if record.finished_at is not None:
         seconds = round(record.finished_at - record.created_at, 3)
-    cost = 0 if used is None else used.cost_nano_usd
+    used = used or queries.Used(0, 0, 0)
+    known = used.cost_nano_usd / _NANO
     return {
         "run_id": record.run_id,
         "workflow": record.workflow,
@@ -100,9 +101,11 @@ def _row(record: RunRecord, used: queries.Used | None) -> dict[str, Any]:
         "created_at": record.created_at,
         "finished_at": record.finished_at,
         "seconds": seconds,
-        "requests": 0 if used is None else used.requests,
-        "tokens": 0 if used is None else used.tokens,
-        "cost_usd": None if cost is None else cost / _NANO,
+        "requests": used.requests,
+        "tokens": used.tokens,
+        "cost_usd": None if used.unpriced else known,
+        "known_cost_usd": known,
+        "unpriced_calls": used.unpriced,
         "error": record.error,
         "parent_run": record.parent_run,
     }
@@ -135,7 +138,7 @@ _KEYS: dict[str, Callable[[queries.CallRow], str]] = {
 
 def _sum(key: str, calls: Sequence[queries.CallRow]) -> dict[str, Any]:
     known = sum(call.cost_nano_usd or 0 for call in calls) / _NANO
-    complete = all(call.cost_nano_usd is not None for call in calls)
+    unpriced = sum(call.cost_nano_usd is None for call in calls)
     return {
         "key": key,
         "runs": len({call.run_id for call in calls}),
@@ -143,8 +146,9 @@ def _sum(key: str, calls: Sequence[queries.CallRow]) -> dict[str, Any]:
         "input_tokens": sum(call.input_tokens for call in calls),
         "output_tokens": sum(call.output_tokens for call in calls),
         "cached_tokens": sum(call.cached_tokens for call in calls),
-        "cost_usd": known if complete else None,
+        "cost_usd": None if unpriced else known,
         "known_cost_usd": known,
+        "unpriced_calls": unpriced,
         "unknown_calls": sum(call.unknown for call in calls),
     }
 
