@@ -23,17 +23,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from windlass.app import WORKFLOWS, App
+from windlass.app import App
 from windlass.errors import ArgumentError, InputError, WorkflowExecutionError
 from windlass.events import Event, Listener, WorkflowStatus
-from windlass.inputs import GivenFiles, as_list, check_command, command_words, given_files, workspace_folder
+from windlass.inputs import GivenFiles, as_list, given_files, workspace_folder
 from windlass.llm.base import BaseLLMIntegration
 from windlass.people import StopSignal
 from windlass.report import run_report
 from windlass.settings import Settings, load_settings
 from windlass.wiring import stored_names
+from windlass.workflows import WORKFLOWS
 from windlass.workflows.adapter import as_model, refuse_outside, tagged, workflow_named
-from windlass.workflows.options import tag_options
+from windlass.workflows.options import check_known, check_useful, tag_options
 
 #: A model by name, or one that is at hand: also a function from a prompt to its reply.
 Model = str | BaseLLMIntegration | Callable[[str], Any]
@@ -162,20 +163,15 @@ def arun(
 
     async def work(on_event: Listener, watched: bool) -> RunResult:
         key = workflow_named(workflow, list(WORKFLOWS))
-        for name in options:
-            if name not in _KNOWN:
-                raise InputError(f"No option is called {name!r}; known: {', '.join(sorted(_KNOWN))}.")
+        check_known(options)
         chosen = {name: value for name, value in options.items() if value is not None}
         if key != "coding":
             key, by_tag = tagged(key, chosen.pop("tags", {}))
             chosen |= by_tag
-        for name in chosen.keys() & (_DOCUMENTS_ONLY if key == "coding" else {"tests"}):
-            raise InputError(f"The workflow {key} has no use for the option {name!r}.")
+        check_useful(key, chosen)
         named, given = _models(main=model, fast=fast_model, judge=judge_model)
         if {**tag_options(chosen.get("tags", {})), **chosen}.get("model") is not None:
             given.pop("main", None)  # a tag names the model
-        if "test_command" in chosen:
-            check_command(command_words(chosen["test_command"]))
         root, _ = workspace_folder(str(workspace or Path.cwd()), "")
         known = settings or load_settings()
         names, read = as_list("files", files), as_list("references", references)
@@ -195,7 +191,6 @@ def arun(
                     **chosen,
                 },
             )
-            app.check_models(record.options)
             await app.keep(record)
             heard = list(listeners)
             return await _follow(app, record.run_id, [on_event, *heard], stop, watched or bool(heard))
@@ -249,19 +244,6 @@ def resume(run_id: str, **given: Any) -> RunResult:
 
     return asyncio.run(whole())
 
-
-#: Every option of a workflow or of a run; see docs/reference/workflows.md.
-_KNOWN = frozenset(
-    {
-        "to", "pages", "context", "best_of", "loops", "criteria", "concurrency", "max_repairs", "test_command", "tags",
-        "texts", "tests", "budget", "allow_unknown_price", "approve", "sandbox", "prompt_texts", "shared_budgets",
-    }
-)  # fmt: skip
-
-#: Those of them that the coding workflow has no use for.
-_DOCUMENTS_ONLY = frozenset(
-    {"to", "pages", "context", "best_of", "loops", "criteria", "concurrency", "texts"}
-)
 
 _OPTION = {"main": "model", "fast": "fast_model", "judge": "judge_model"}
 

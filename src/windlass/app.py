@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,44 +14,30 @@ from windlass import control, wiring
 from windlass.budget import Budget, Scopes
 from windlass.calling import Caller
 from windlass.effects import Effects, spent_so_far
-from windlass.errors import ConfigError, InputError, JournalError
+from windlass.errors import ConfigError
 from windlass.events import Listener, WorkflowStatus
-from windlass.history import undone
 from windlass.ids import generate_id
-from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord
+from windlass.inputs import check_command
+from windlass.journal import Journal, RunJournal, RunRecord
 from windlass.llm.base import BaseLLMIntegration
 from windlass.llm.registry import LLMIntegrationRegistry
 from windlass.logs import RunLog
-from windlass.owners import is_interrupted, is_owned, owner_name, take
-from windlass.people import Answer, AskPerson, StopSignal, check_answer
+from windlass.owners import is_interrupted, is_owned
+from windlass.people import Answer, AskPerson, StopSignal
 from windlass.pinning import used_prompts
 from windlass.plan import EventLog
 from windlass.prompt import PromptStore
 from windlass.prompt.given import with_texts
-from windlass.report import waiting_for
 from windlass.runner import Runner
 from windlass.settings import Settings, load_settings
 from windlass.workflow import StepWorkflow
+from windlass.workflows import check_workspace, checked_options, workflow_module
 from windlass.workspace import Workspace
 
 if TYPE_CHECKING:
     from windlass.llm.policy import Asker
     from windlass.store.base import Database
     from windlass.store.cleanup import Collected
-
-#: Workflows by the name people type. Each module has ``build(record) -> StepWorkflow``, and may have ``async
-#: check_options(options, journal) -> options``, which refuses or completes what a new run was asked for, and ``async
-#: check_workspace(options, workspace)``, which refuses what cannot be done there.
-WORKFLOWS: Mapping[str, str] = {
-    "coding": "windlass.workflows.coding",
-    "chat": "windlass.workflows.chat",
-    "write": "windlass.workflows.write",
-    "write-pages": "windlass.workflows.write_pages",
-    "write-tests": "windlass.workflows.write_tests",
-    "auto": "windlass.workflows.auto",
-}
-#: Those that nobody starts by name: a comparison makes their runs itself.
-_INTERNAL: Mapping[str, str] = {"trial": "windlass.workflows.trial"}
 
 #: A run in one of these goes on only when a person says so.
 ENDED = (WorkflowStatus.Success, WorkflowStatus.Failure, WorkflowStatus.Cancelled)
@@ -189,19 +174,27 @@ class App:
     async def create_run(
         self, workflow: str, title: str, workspace: str, options: Mapping[str, Any]
     ) -> RunRecord:
-        """Keep a new run, not begun. Raises InputError for an unknown workflow or options it cannot use,
-        WorkspaceError for a workspace that cannot be worked in; then nothing is kept."""
+        """Keep a new run, not begun. Raises InputError for an unknown workflow or options it cannot use, and like
+        :meth:`check`; then nothing is kept."""
         return await self.keep(await self.new_record(workflow, title, workspace, options))
 
     async def keep(self, record: RunRecord) -> RunRecord:
-        """Keep a run of :meth:`new_record`. Raises WorkspaceError for a workspace that cannot be worked in, InputError
-        for a file to write that cannot be written there."""
-        workspace = await self.workspace(record)
-        check = getattr(importlib.import_module(WORKFLOWS[record.workflow]), "check_workspace", None)
-        if check is not None:
-            await check(record.options, workspace)
+        """Keep a run of :meth:`new_record` that passes :meth:`check`."""
+        await self.check(record)
         await self.journal.create_run(record)
         return record
+
+    async def check(self, record: RunRecord, *, here: bool = True) -> None:
+        """Whatever keeps a run of :meth:`new_record` calls this first; it raises what would stop the run before its first
+        call: InputError for models, a test command, given files or a file to write that cannot be used, BudgetExceeded
+        as :meth:`check_models`, WorkspaceError for a workspace that cannot be worked in.
+
+        ``here`` False: other machines work on it, whose models and commands are their own.
+        """
+        if here:
+            self.check_models(record.options)
+            check_command(record.options.get("test_command") or ())
+        await check_workspace(record.workflow, record.options, await self.workspace(record))
 
     async def new_record(
         self,
@@ -212,18 +205,15 @@ class App:
         *,
         run_id: str | None = None,
     ) -> RunRecord:
-        """A checked run that is not kept yet; raises like :meth:`create_run`."""
-        if workflow not in WORKFLOWS:
-            raise InputError(f"No workflow is called {workflow!r}; known: {', '.join(WORKFLOWS)}.")
-        check = getattr(importlib.import_module(WORKFLOWS[workflow]), "check_options", None)
-        if check is not None:
-            options = await check(options, self.journal)
+        """A run that is not kept yet, its options checked and completed. Raises InputError for an unknown workflow or
+        options it cannot use."""
+        checked = await checked_options(workflow, options, self.journal)
         return RunRecord(
             run_id=run_id or generate_id(),
             workflow=workflow,
             title=" ".join(title.split())[:200],
             workspace=workspace,
-            options=dict(options),
+            options=dict(checked),
         )
 
     async def execute(
@@ -266,51 +256,12 @@ class App:
     async def prepare_resume(
         self, run_id: str, *, assume_yes: bool = False, changes: Mapping[str, Any] | None = None
     ) -> str:
-        """The whole id of a run that can go on. Raises NotFound, or JournalError for one that has succeeded.
-
-        ``assume_yes`` approves what the run waits for. ``changes`` are options that bound the run without being part
-        of any request it made: ``budget``, ``allow_unknown_price``, ``max_repairs``.
-        """
-        record = await self.journal.get_run(run_id)
-        if record.status is WorkflowStatus.Success:
-            raise JournalError(f"Run {record.run_id} has ended in Success; there is nothing to go on with.")
-        if undone(await self.journal.entries(record.run_id)):
-            raise JournalError(
-                f"The changes of run {record.run_id} were undone; take that back first with: windlass redo {record.run_id}"
-            )
-        if record.status is WorkflowStatus.Waiting and assume_yes:
-            await self.answer(record.run_id, Answer("approve"))
-        if changes:
-            lease = await take(self.journal, record.run_id, owner_name())
-            try:
-                await self.journal.update_run(lease, options={**record.options, **changes})
-            finally:
-                await self.journal.release(lease)
-        return record.run_id
+        """The whole id of a run that can go on; see :func:`windlass.control.prepare_resume`."""
+        return await control.prepare_resume(self.journal, run_id, assume_yes=assume_yes, changes=changes)
 
     async def answer(self, run_id: str, answer: Answer) -> None:
-        """Keep a person's answer to what a run waits for. Raises JournalError when it waits for nothing, InputError for
-        what is no answer to that question; then nothing is kept."""
-        record = await self.journal.get_run(run_id)
-        asked = waiting_for(record, await self.journal.events(record.run_id))
-        if asked is None:
-            raise JournalError(f"Run {record.run_id} waits for no answer (it is {record.status.value}).")
-        check_answer(asked["kind"], asked["text"], answer)
-        now = time.time()
-        await self.journal.answer(
-            record.run_id,
-            Entry(
-                run_id=record.run_id,
-                path=asked["path"],
-                kind="answer",
-                digest=asked["digest"],
-                state=EntryState.DONE,
-                request=asked["detail"],
-                result={"action": answer.action, "text": answer.text},
-                started_at=now,
-                finished_at=now,
-            ),
-        )
+        """Keep a person's answer to what a run waits for; see :func:`windlass.control.answer`."""
+        await control.answer(self.journal, run_id, answer)
 
     async def cancel(self, run_id: str, *, now: bool = False) -> RunRecord:
         """End a run as Cancelled, or ask the process that works on it to; see :func:`windlass.control.cancel`."""
@@ -330,8 +281,10 @@ class App:
     ) -> RunRecord:
         """A new run, not begun, that has done what ``run_id`` did before ``step``; see :func:`windlass.control.fork`.
 
-        The files that the kept part wrote are put into another ``workspace``.
+        The files that the kept part wrote are put into another ``workspace``. Raises also like :meth:`check_models`.
         """
+        record = await self.journal.get_run(run_id)
+        self.check_models({**record.options, **(changes or {})})
         new = await control.fork(self.journal, run_id, step, workspace=workspace, changes=changes)
         if workspace is not None:
             try:
@@ -343,12 +296,11 @@ class App:
         return new
 
     def _workflow(self, record: RunRecord) -> StepWorkflow[Any]:
-        known = {**WORKFLOWS, **_INTERNAL}
-        if record.workflow not in known:
+        module = workflow_module(record.workflow)
+        if module is None:
             raise ConfigError(
                 f"Run {record.run_id} needs the workflow {record.workflow!r}, which is not known here."
             )
-        module = importlib.import_module(known[record.workflow])
         workflow: StepWorkflow[Any] = module.build(record)
         return workflow
 

@@ -1,4 +1,4 @@
-"""Ending a run from outside, and starting another one from the middle of it."""
+"""A hand on a run from outside: end it, let it go on, answer it, start another one from the middle of it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from windlass.history import undone
 from windlass.ids import generate_id
 from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord, step_of
 from windlass.owners import is_owned, owner_name, take
-from windlass.people import CANCELLED
+from windlass.people import CANCELLED, Answer, check_answer
 from windlass.plan import EventLog
-from windlass.report import in_tree_order
+from windlass.report import in_tree_order, waiting_for
 from windlass.workspace import Change, Workspace
 
 _ENDED = (WorkflowStatus.Success, WorkflowStatus.Failure, WorkflowStatus.Cancelled)
@@ -79,6 +79,54 @@ def _check_not_ended(record: RunRecord) -> None:
         )
 
 
+async def prepare_resume(
+    journal: Journal, run_id: str, *, assume_yes: bool = False, changes: Mapping[str, Any] | None = None
+) -> str:
+    """The whole id of a run that can go on. Raises NotFound, or JournalError for one that has succeeded or was undone.
+
+    ``assume_yes`` approves what the run waits for. ``changes`` are options that bound the run without being part
+    of any request it made: ``budget``, ``allow_unknown_price``, ``max_repairs``.
+    """
+    record = await journal.get_run(run_id)
+    if record.status is WorkflowStatus.Success:
+        raise JournalError(f"Run {record.run_id} has ended in Success; there is nothing to go on with.")
+    _check_not_undone(record, await journal.entries(record.run_id))
+    if record.status is WorkflowStatus.Waiting and assume_yes:
+        await answer(journal, record.run_id, Answer("approve"))
+    if changes:
+        lease = await take(journal, record.run_id, owner_name())
+        try:
+            await journal.update_run(lease, options={**record.options, **changes})
+        finally:
+            await journal.release(lease)
+    return record.run_id
+
+
+async def answer(journal: Journal, run_id: str, given: Answer) -> None:
+    """Keep a person's answer to what a run waits for. Raises JournalError when it waits for nothing, InputError for
+    what is no answer to that question; then nothing is kept."""
+    record = await journal.get_run(run_id)
+    asked = waiting_for(record, await journal.events(record.run_id))
+    if asked is None:
+        raise JournalError(f"Run {record.run_id} waits for no answer (it is {record.status.value}).")
+    check_answer(asked["kind"], asked["text"], given)
+    now = time.time()
+    await journal.answer(
+        record.run_id,
+        Entry(
+            run_id=record.run_id,
+            path=asked["path"],
+            kind="answer",
+            digest=asked["digest"],
+            state=EntryState.DONE,
+            request=asked["detail"],
+            result={"action": given.action, "text": given.text},
+            started_at=now,
+            finished_at=now,
+        ),
+    )
+
+
 async def fork(
     journal: Journal,
     run_id: str,
@@ -94,10 +142,7 @@ async def fork(
     """
     record = await journal.get_run(run_id)
     entries = await journal.entries(record.run_id)
-    if undone(entries):
-        raise JournalError(
-            f"The changes of run {record.run_id} were undone; take that back first with: windlass redo {record.run_id}"
-        )
+    _check_not_undone(record, entries)
     keep = entries_before(entries, await journal.events(record.run_id), step)
     new = RunRecord(
         run_id=generate_id(),
@@ -109,6 +154,13 @@ async def fork(
     )
     await journal.fork(record.run_id, new, keep=keep)
     return await journal.get_run(new.run_id)
+
+
+def _check_not_undone(record: RunRecord, entries: Sequence[Entry]) -> None:
+    if undone(entries):
+        raise JournalError(
+            f"The changes of run {record.run_id} were undone; take that back first with: windlass redo {record.run_id}"
+        )
 
 
 async def bring_files(journal: Journal, run_id: str, workspace: Workspace) -> list[str]:

@@ -124,9 +124,16 @@ def read_text(path: Path, *, most: int = MAX_GIVEN_FILE) -> str:
         raise InputError(f"There is no file {path}.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
-    text = _decoded(data, str(path))
+    return given_text(str(path), data, most=most)
+
+
+def given_text(name: str, data: bytes, *, most: int = MAX_GIVEN_FILE) -> str:
+    """What a given file says. InputError where that is no text, or too much of it."""
+    text = _decoded(data, name)
     if len(text) > most:
-        raise InputError(f"{path} has {len(text):,} characters; {allowed}.")
+        raise InputError(
+            f"{name} has {len(text):,} characters; at most {most:,} characters can be given to a model."
+        )
     return text
 
 

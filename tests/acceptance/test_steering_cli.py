@@ -59,6 +59,24 @@ def test_a_fork_from_nowhere_names_the_steps(cli: Cli) -> None:
     assert len(json.loads(cli("runs", "list", "--json").out)) == 1
 
 
+def test_a_fork_that_cannot_be_done_is_not_kept(cli: Cli) -> None:
+    first = finished(cli)
+    refused(
+        cli("fork", first, "--from", "summary_step", "--model", "nobody:x", "--quiet"), "nobody:x", code=2
+    )
+    refused(
+        cli("fork", first, "--from", "no_step", "--workspace", "new", "--quiet"),
+        "implementation_step",
+        code=2,
+    )
+    (cli.cwd / "file").write_text("x")
+    refused(
+        cli("fork", first, "--from", "summary_step", "--workspace", "file", "--quiet"), "is a file", code=2
+    )
+    assert len(json.loads(cli("runs", "list", "--json").out)) == 1
+    assert not (cli.cwd / "new").exists()
+
+
 def test_a_finished_run_has_nothing_to_cancel_or_to_answer(cli: Cli) -> None:
     first = finished(cli)
     refused(cli("cancel", first), "Success", "nothing to cancel")

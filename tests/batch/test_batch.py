@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,44 +13,11 @@ from typing import Any
 import pytest
 
 from tests.acceptance.cli import Cli, Steps
+from tests.batch.conftest import chat
 from windlass.batch import aresume_batch, arun_batch, resume_batch, run_batch
 from windlass.errors import BudgetExceeded, InputError
-from windlass.settings import ModelSettings, PriceSettings, Settings
-from windlass.testing.server import Answer, Fault, OpenAIServer, Request
-
-
-def chat(seconds: float = 0.0) -> Any:
-    """A model that answers every message with its last word; ``fail`` in the message is refused."""
-
-    def answer(request: Request) -> Answer | Fault:
-        if "fail" in request.text:
-            return Fault("status", status=400, message="I will not")
-        return Answer("An answer.", delay=seconds, input_tokens=100, output_tokens=10)
-
-    return answer
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer(chat()) as running:
-        yield running
-
-
-@pytest.fixture
-def settings(server: OpenAIServer, tmp_path: Path) -> Settings:
-    price = PriceSettings(input=Decimal(1), output=Decimal(2))
-    alias = ModelSettings(
-        model="openai-chat:test-model",
-        base_url=server.base_url,
-        api_key_env="KEY",
-        price=price,
-        max_output_tokens=1000,
-    )
-    made = Settings(
-        database_url=f"sqlite:///{tmp_path / 'w.db'}", model="local", models={"local": alias}, max_attempts=1
-    )
-    made.__dict__["environment"] = {"KEY": "sk-test"}
-    return made
+from windlass.settings import Settings
+from windlass.testing.server import Answer, OpenAIServer
 
 
 def items(number: int, *, failing: tuple[int, ...] = ()) -> list[dict[str, Any]]:
@@ -167,11 +133,6 @@ def test_leaving_the_loop_stops_with_care(settings: Settings, server: OpenAIServ
     assert {r.status.value for r in rest} == {"Success"}
     # What was under way when the loop was left had been kept.
     assert len(server.records) == 30
-
-
-@pytest.fixture
-def cli(windlass_home: Path, tmp_path: Path, server: OpenAIServer) -> Cli:
-    return Cli(windlass_home, tmp_path, server.base_url)
 
 
 def write_items(folder: Path, number: int) -> None:

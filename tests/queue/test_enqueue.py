@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ import pytest
 from tests.acceptance.cli import Cli
 from windlass import queue
 from windlass.app import App
-from windlass.errors import InputError
+from windlass.errors import InputError, WorkspaceError
 from windlass.events import WorkflowStatus
 from windlass.queue import Place
 from windlass.queue.jobs import enqueue_runs, left_alone, place_of, put_jobs, refuse_run
@@ -145,6 +146,35 @@ async def test_a_failed_run_can_be_queued_again_and_a_successful_one_not(app: Ap
     await app.close()
 
 
+@pytest.mark.parametrize(
+    ("workflow", "place", "options", "says"),
+    [
+        ("write", "ok", {"to": "d"}, "d is a folder"),
+        ("write", "ok", {"to": "Readme.md"}, "from 'README.md'"),
+        ("auto", "ok", {"files": ["gone.py"]}, "There is no file gone.py"),
+        ("chat", "none", {}, "none does not exist"),
+        ("chat", "ok/README.md", {}, "is a file, not a folder"),
+        ("chat", "new", {"new_folder": True, "files": ["gone.py"]}, "There is no file gone.py"),
+        ("chat", "new", {"new_folder": True, "tags": {"colour": "red"}}, "No tag is called 'colour'"),
+    ],
+)
+async def test_what_cannot_be_done_is_not_queued(
+    app: App, tmp_path: Path, workflow: str, place: str, options: dict[str, Any], says: str
+) -> None:
+    (tmp_path / "ok" / "d").mkdir(parents=True)
+    (tmp_path / "ok" / "README.md").write_text("# Mine\n")
+    with pytest.raises((InputError, WorkspaceError), match=says):
+        await queue.submit(app, workflow, "hello", str(tmp_path / place), {**CHAT, **options})
+    assert await app.journal.list_runs() == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ok"]
+
+
+async def test_a_folder_is_made_for_a_run_that_is_queued(app: App, tmp_path: Path) -> None:
+    made = await queue.submit(app, "chat", "hello", str(tmp_path / "new"), {**CHAT, "new_folder": True})
+    assert (tmp_path / "new").is_dir()
+    assert "new_folder" not in made.options
+
+
 async def test_sqlite_has_no_queue(tmp_path: Path) -> None:
     app = App(Settings(database_url=f"sqlite:///{tmp_path / 'w.db'}", model="openai-chat:test-model"))
     with pytest.raises(InputError, match="PostgreSQL"):
@@ -165,6 +195,23 @@ def test_the_command_only_queues(postgres_url: str, windlass_home: Path, tmp_pat
     assert "PostgreSQL" in refused.err
     alone = cli("run", "chat", "hello", "--queue", "slow")
     assert (alone.code, "--enqueue" in alone.err) == (2, True)
+
+
+def test_a_batch_that_cannot_be_done_is_not_queued(
+    postgres_url: str, windlass_home: Path, tmp_path: Path
+) -> None:
+    cli = Cli(windlass_home, tmp_path, "http://127.0.0.1:9", {"WINDLASS_DATABASE_URL": postgres_url})
+    rows = [
+        {"id": "one", "message": "x"},
+        {"id": "two", "message": "x", "files": {"d/e": ""}, "tags": {"write": "d"}},
+    ]
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = cli("batch", "items.jsonl", "--workflow", "write", "--out", "out", "--enqueue")
+    assert done.code == 2
+    assert "line 2, item 'two': d is a folder" in " ".join(done.err.split())
+    assert not (tmp_path / "out").exists()
+    assert cli("runs", "list", "--json").out.strip() == "[]"
+    assert cli("workers", "--json").object["waiting"] == []
 
 
 def test_names_and_priorities_are_checked() -> None:

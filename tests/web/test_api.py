@@ -125,6 +125,24 @@ def test_what_cannot_be_started_is_said_in_a_sentence(
     assert "folder that this server may use" in refused(workspace="../..")
     assert "no folder" in refused(workspace="not-there")
     assert "nonesuch" in refused(options={"model": "nonesuch"})
+    assert "nonesuch" in refused(options={"tags": {"model": "nonesuch"}})
+    assert "'colour'" in refused(options={"tags": {"colour": "red"}})
+
+    root = served.options.roots[0]
+    (root / "folder").mkdir()
+    (root / "data.bin").write_bytes(b"\0\1")
+    before = sorted(root.iterdir())
+    assert "There is no file gone.txt in" in refused(files=["gone.txt"])
+    assert "There is no file gone.txt in" in refused(options={"references": ["gone.txt"]})
+    assert "There is no file test_gone.py in" in refused(
+        workflow="coding", options={"tests": ["test_gone.py"]}
+    )
+    assert "data.bin is a binary file" in refused(files=["data.bin"])
+    assert "folder is a folder" in refused(workflow="auto", files=["folder"])
+    assert "folder is a folder" in refused(workflow="write", options={"to": "folder"})
+    assert "no command 'nosuchcmd'" in refused(workflow="coding", options={"test_command": "nosuchcmd"})
+    # No folder was left behind for a coding run either.
+    assert sorted(root.iterdir()) == before
 
 
 def test_a_gate_is_answered_and_the_run_goes_on(served: Served, client: httpx.Client, talk: Talk) -> None:
@@ -191,6 +209,10 @@ def test_cancel_lets_the_call_finish_and_a_fork_goes_its_own_way(
     call = client.get(f"/api/runs/{run_id}/calls").json()[0]
     assert call["state"] == "done", "the reply under way was kept"
     assert run["status"] in ("Cancelled", "Success")
+    before = client.get("/api/runs").json()["runs"]
+    wrong = client.post(f"/api/runs/{run_id}/fork", json={"from": "chat_step", "model": "nonesuch"})
+    assert (wrong.status_code, "nonesuch" in wrong.json()["error"]) == (400, True)
+    assert client.get("/api/runs").json()["runs"] == before
     fork = client.post(f"/api/runs/{run_id}/fork", json={"from": "chat_step"})
     assert fork.status_code == 201, fork.text
     new = wait_for_end(client, fork.json()["run_id"])

@@ -18,6 +18,7 @@ from windlass.batch.session import follow
 from windlass.batch.work import BatchWork, ItemResult, OnChange
 from windlass.settings import Settings, load_settings
 from windlass.store.batches import Batch, BatchStore
+from windlass.workflows.options import MAX_CONCURRENCY, amount, number
 
 
 def _nothing(progress: Any) -> None:
@@ -45,9 +46,10 @@ async def arun_batch(
     """
     app = App(settings or load_settings())
     try:
-        given = {**options, "budget": None if budget is None else str(budget), "concurrency": concurrency}
+        at_once = number("concurrency", concurrency, 1, MAX_CONCURRENCY, 4)
+        given = {**options, "budget": budget, "concurrency": at_once}
         batch = await make_batch(app, checked_items(items), workflow, Path(out), given, workspaces=workspaces)
-        async with aclosing(follow(BatchWork(app, batch, concurrency, on_change=on_change))) as results:
+        async with aclosing(follow(BatchWork(app, batch, at_once, on_change=on_change))) as results:
             async for result in results:
                 yield result
     finally:
@@ -97,12 +99,13 @@ async def resumed(
     store = BatchStore(app.database)
     batch: Batch = await store.get(batch_id)
     changes: dict[str, Any] = {}
+    at_once = number("concurrency", concurrency, 1, MAX_CONCURRENCY, batch.options.get("concurrency") or 4)
     if budget is not None:
-        changes["shared_budgets"] = {scope_of(batch.batch_id): str(budget)}
-        await store.change(batch.batch_id, budget=str(budget))
+        cap = amount("budget", budget)
+        changes["shared_budgets"] = {scope_of(batch.batch_id): cap}
+        await store.change(batch.batch_id, budget=cap)
         batch = await store.get(batch.batch_id)
-    places = concurrency or int(batch.options.get("concurrency") or 4)
-    return BatchWork(app, batch, places, only_failures, changes, on_change)
+    return BatchWork(app, batch, at_once, only_failures, changes, on_change)
 
 
 def run_batch(items: Iterable[Item | Mapping[str, Any]], workflow: str, **given: Any) -> Iterator[ItemResult]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from windlass.errors import InputError, UnsafePath
+from windlass.errors import InputError, UnsafePath, WorkspaceError
 from windlass.ids import sha256_hex
-from windlass.inputs import MAX_REQUIREMENT
+from windlass.inputs import MAX_REQUIREMENT, utf8_text
+from windlass.workspace import Change
+from windlass.workspace.changes import checked
 from windlass.workspace.names import check_path
 
 MAX_ITEMS = 100_000
@@ -24,6 +26,7 @@ class Item:
 
     ``files`` and ``tests`` (text by path) are put into the item's own folder. An item with a ``workspace`` works in that
     folder instead, on the files ``names`` that are there. ``tags`` are those of the workflows: ``model``, ``write``, ….
+    ``where`` is the place it was read from, for errors.
     """
 
     id: str
@@ -33,6 +36,17 @@ class Item:
     tags: Mapping[str, Any] = field(default_factory=dict)
     workspace: str | None = None
     names: Sequence[str] = ()
+    where: str = ""
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Its files and tests together."""
+        return {**self.files, **self.tests}
+
+    @property
+    def told(self) -> str:
+        """What an error calls it: ``items.jsonl, line 2, item 'b'``."""
+        return f"{self.where}, item {self.id!r}" if self.where else f"Item {self.id!r}"
 
     @property
     def folder(self) -> str:
@@ -62,10 +76,11 @@ def _parsed(path: Path, lines: Sequence[str]) -> Iterator[Item]:
             value = json.loads(line)
         except ValueError as error:
             raise InputError(f"{path}, line {number}: not a JSON object ({error}).") from None
+        where = f"{path}, line {number}"
         try:
-            yield item_of(value, default_id=str(number))
+            yield replace(item_of(value, default_id=str(number)), where=where)
         except InputError as error:
-            raise InputError(f"{path}, line {number}: {error}") from None
+            raise InputError(f"{where}: {error}") from None
 
 
 def item_of(value: Any, *, default_id: str) -> Item:
@@ -74,7 +89,7 @@ def item_of(value: Any, *, default_id: str) -> Item:
     Raises InputError for anything else.
     """
     if isinstance(value, Item):
-        return value
+        return _checked(value)
     if not isinstance(value, Mapping):
         raise InputError('an item is a JSON object such as {"id": "1", "message": "…"}.')
     if unknown := [str(key) for key in value if key not in _KEYS]:
@@ -93,7 +108,7 @@ def item_of(value: Any, *, default_id: str) -> Item:
     tags = value.get("tags") or {}
     if not isinstance(tags, Mapping):
         raise InputError('tags must be an object such as {"model": "…"}.')
-    return Item(item_id, message, _texts("files", value), _texts("tests", value), dict(tags))
+    return _checked(Item(item_id, message, _texts("files", value), _texts("tests", value), dict(tags)))
 
 
 def _texts(key: str, value: Mapping[str, Any]) -> dict[str, str]:
@@ -106,11 +121,31 @@ def _texts(key: str, value: Mapping[str, Any]) -> dict[str, str]:
         raise InputError(f"{key}: {error}") from None
 
 
+def _checked(item: Item) -> Item:
+    """The item itself. InputError where no folder can hold all of its texts as files."""
+    for key, texts in (("files", item.files), ("tests", item.tests)):
+        for name, text in texts.items():
+            if "\0" in utf8_text(text, f"text of {name} in {key}"):
+                raise InputError(
+                    f"The text of {name} in {key} holds a NUL character, which no text file has."
+                )
+    if twice := [name for name in item.files if item.tests.get(name, item.files[name]) != item.files[name]]:
+        raise InputError(f"files and tests both hold {twice[0]}, with different texts.")
+    try:
+        checked([Change(name, None, text.encode()) for name, text in item.texts.items()])
+    except WorkspaceError as error:
+        raise InputError(str(error)) from None
+    return item
+
+
 def checked_items(items: Iterable[Item | Mapping[str, Any]], where: str = "The batch") -> list[Item]:
     """All items, at least one, no id twice. Raises InputError."""
     found: dict[str, Item] = {}
     for number, given in enumerate(items, 1):
-        item = item_of(given, default_id=str(number))
+        try:
+            item = item_of(given, default_id=str(number))
+        except InputError as error:
+            raise InputError(f"Item {number}: {error}") from None
         if item.id in found:
             raise InputError(f"{where} has two items with the id {item.id!r}; ids must differ.")
         if number > MAX_ITEMS:

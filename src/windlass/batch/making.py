@@ -1,28 +1,28 @@
-"""From items to runs: every one checked before anything is spent, all of them kept together."""
+"""From items to runs: every one checked before any is kept, all of them kept together."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from windlass.app import WORKFLOWS, App
+from windlass.app import App
 from windlass.batch.items import Item
+from windlass.batch.places import Places, about
 from windlass.errors import InputError
 from windlass.ids import derived_id, generate_id
+from windlass.inputs import check_command, command_words
 from windlass.journal import RunRecord
 from windlass.store.batches import Batch, BatchStore
-from windlass.workflows.options import tag_options
-from windlass.workspace import Change
+from windlass.workflows import WORKFLOWS
+from windlass.workflows.options import KNOWN, amount, check_known, check_useful, tag_options
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-#: Folders that are made at a time.
-_AT_ONCE = 16
 #: What a batch decides for all of its items, and is no option of a run.
 _OF_THE_BATCH = ("budget", "concurrency", "queue", "priority")
+_MODELS = ("model", "fast_model", "judge_model")
 
 RESULTS = "results.jsonl"
 
@@ -42,45 +42,50 @@ async def make_batch(
 
     ``options`` go to every run; ``budget`` (USD) is the cap of all of them together. Items get folders of their own
     below ``workspaces`` (a folder or ``s3://`` address; by default ``items`` in ``out``). ``also`` is done in the
-    transaction that keeps the runs: it leaves them to others. Raises InputError, naming the item, for what cannot be used; BudgetExceeded where a
-    budget cannot be kept; then nothing is kept.
+    transaction that keeps the runs: it leaves them to others. Raises InputError for what cannot be used, BudgetExceeded
+    where a budget cannot be kept, both naming the item where one is the reason; then nothing is kept, files of items
+    neither.
     """
-    if workflow not in WORKFLOWS or workflow == "trial":
-        known = ", ".join(name for name in WORKFLOWS if name != "trial")
-        raise InputError(f"No workflow is called {workflow!r}; known: {known}.")
+    if workflow not in WORKFLOWS:
+        raise InputError(f"No workflow is called {workflow!r}; known: {', '.join(WORKFLOWS)}.")
     if (out / RESULTS).exists():
         raise InputError(
             f"{out} holds the results of a batch already; go on with it (windlass batch resume), or name another --out."
         )
+    check_known(options, KNOWN | {*_OF_THE_BATCH, *_MODELS})
     batch_id = generate_id()
     given = {name: value for name, value in options.items() if value is not None}
+    if given.get("budget") is not None:
+        given["budget"] = amount("budget", given["budget"])
+    if given.get("test_command") is not None:
+        given["test_command"] = command_words(given["test_command"]) or None
     budget = given.get("budget")
     common: dict[str, Any] = {n: v for n, v in given.items() if n not in _OF_THE_BATCH}
+    check_useful(workflow, common)
     common |= {"yes": True, "batch": batch_id}
     if budget is not None:
-        common["shared_budgets"] = {scope_of(batch_id): str(budget)}
+        common["shared_budgets"] = {scope_of(batch_id): budget}
     app.check_models(common)
-    _make_folder(out)
-    base = workspaces or str((out / "items").absolute())
-    limit = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(item: Item) -> tuple[str, Mapping[str, Any], RunRecord]:
-        async with limit:
-            try:
-                run = await _run_for(app, item, workflow, base, common, batch_id, made_here=also is not None)
-            except InputError as error:
-                raise InputError(f"Item {item.id!r}: {error}") from None
-            return item.id, item.tags, run
-
-    made = await asyncio.gather(*(one(item) for item in items))
+    if also is None:
+        check_command(common.get("test_command") or ())
+    runs = []
+    for item in items:
+        # What needs no look at a place first: where that refuses one, no folder was made for the others.
+        with about(item):
+            run = await _run_for(app, item, workflow, _base(workspaces, out), common, batch_id)
+            app.check_models(run.options)
+        runs.append(run)
+    async with Places(app, for_others=also is not None) as places:
+        places.make(out)
+        runs = await places.fill(items, runs)
     batch = Batch(
         batch_id,
         workflow,
         title or f"{len(items)} items",
         str(out.absolute()),
-        {**given, "budget": _text(budget)},
+        {**given, "budget": budget},
     )
-    runs = [run for _, _, run in made]
+    made = [(item.id, item.tags, run) for item, run in zip(items, runs, strict=True)]
     return await BatchStore(app.database).create(
         batch, made, also=None if also is None else lambda connection: also(connection, runs)
     )
@@ -91,8 +96,11 @@ def scope_of(batch_id: str) -> str:
     return f"batch:{batch_id}"
 
 
-def _text(budget: Any) -> str | None:
-    return None if budget is None else str(budget)
+def _base(workspaces: str | None, out: Path) -> str:
+    """Where items get their folders."""
+    if workspaces is None:
+        return str((out / "items").absolute())
+    return workspaces if "://" in workspaces else str(Path(workspaces).expanduser().absolute())
 
 
 async def _run_for(
@@ -102,28 +110,17 @@ async def _run_for(
     base: str,
     common: Mapping[str, Any],
     batch_id: str,
-    *,
-    made_here: bool,
 ) -> RunRecord:
     workspace = item.workspace or f"{base.rstrip('/')}/{item.folder}"
     own: dict[str, Any] = {"new_folder": item.workspace is None and "://" not in workspace}
-    if made_here and own["new_folder"]:
-        # Somebody else will work there, and must not begin in an empty folder where this one cannot be seen.
-        _make_folder(Path(workspace))
-        own["new_folder"] = False
     if workflow == "coding":
         own |= _coding(item)
     else:
         names = [*item.names, *item.files]
         own |= {"message": item.message, "files": names, "tags": dict(item.tags)}
-    run = await app.new_record(
+    return await app.new_record(
         workflow, item.message, workspace, {**common, **own}, run_id=derived_id(batch_id, item.id)
     )
-    texts = {} if workflow == "coding" else {**item.files, **item.tests}
-    if texts:
-        files = await app.workspace(run)
-        await files.apply([Change(name, None, text.encode()) for name, text in texts.items()])
-    return run
 
 
 def _coding(item: Item) -> dict[str, Any]:
@@ -138,10 +135,3 @@ def _coding(item: Item) -> dict[str, Any]:
         "imports": {**item.files, **item.tests},
         **({"model": options["model"]} if "model" in options else {}),
     }
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The folder {folder} cannot be made: {error.strerror}.") from None

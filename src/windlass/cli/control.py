@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,11 +85,7 @@ def fork(run: str, step: str, later: bool, as_json: bool, quiet: bool, **given: 
     windlass fork last --from 'testing_step.repair[2]' --workspace ../second-try
     """
     from windlass.cli.session import Output, follow
-    from windlass.inputs import workspace_folder
 
-    folder = given["workspace"]
-    if folder is not None and "://" not in folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
     changes = {
         "model": given["model"],
         "fast_model": given["fast_model"],
@@ -95,14 +94,9 @@ def fork(run: str, step: str, later: bool, as_json: bool, quiet: bool, **given: 
     }
 
     async def prepare(app: App) -> str:
-        new = await app.fork(
-            run,
-            step,
-            workspace=None if folder is None else workspace_folder(folder, "")[0],
-            changes={key: value for key, value in changes.items() if value is not None},
-        )
-        app.check_models(new.options)
-        return new.run_id
+        wanted = {key: value for key, value in changes.items() if value is not None}
+        with _made(given["workspace"]) as workspace:
+            return (await app.fork(run, step, workspace=workspace, changes=wanted)).run_id
 
     if not later:
         follow(prepare, f"Fork of run {run} from {step}", Output(as_json, quiet))
@@ -112,6 +106,31 @@ def fork(run: str, step: str, later: bool, as_json: bool, quiet: bool, **given: 
         print_json({"run_id": run_id})
     else:
         console().print(f"Run {run_id} was made; start it with: windlass resume {run_id}")
+
+
+@contextlib.contextmanager
+def _made(folder: str | None) -> Iterator[str | None]:
+    """The workspace's address, its folder made where there is none; it goes again when the block ends in an error."""
+    from windlass.errors import InputError
+    from windlass.inputs import workspace_folder
+
+    if folder is None or "://" in folder:
+        yield folder
+        return
+    path = Path(folder).expanduser()
+    new = not os.path.lexists(path)
+    if new:
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise InputError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+    try:
+        yield workspace_folder(folder, "")[0]
+    except BaseException:
+        if new:
+            with contextlib.suppress(OSError):  # something came into it
+                path.rmdir()
+        raise
 
 
 @click.command("answer")

@@ -106,7 +106,6 @@ class Conversation:
     async def _send(self, message: str) -> str:
         """The run that is to answer a message."""
         options = await self._options(message)
-        self.app.check_models(options)
         record = await self.app.create_run("chat", message, self.workspace, options)
         self.runs.append(record.run_id)
         self.unanswered = self.head = record.run_id

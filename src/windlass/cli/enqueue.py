@@ -85,7 +85,6 @@ def enqueue_run(
         require_queue(app.database)
         app.check_models(options)
         made = await submit(app, workflow, title, workspace, {**options, "new_folder": new_folder}, place)
-        await app.workspace(made)
         return {
             "run_id": made.run_id,
             "status": made.status.value,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from windlass.errors import InputError
+from windlass.errors import InputError, WindlassError
 from windlass.events import WorkflowStatus
 from windlass.queue.jobs import Place, analyse, enqueue_runs, prepare_queue, require_queue, withdraw_run
 
@@ -39,11 +39,21 @@ async def submit(
 ) -> RunRecord:
     """Make a run and queue it for workers, in one transaction; it is not begun here.
 
-    Its workspace must be where workers can reach it: a folder that they share, or ``s3://…``. A new folder is made now.
-    Raises InputError, StoreError, and ConfigError without the extra ``postgres``.
+    Its workspace must be where this process and the workers can reach it: a folder that they share, or ``s3://…``. A new
+    folder is made now. Which models there are is the workers' matter. Raises InputError or WorkspaceError for what could
+    not be done there (see :meth:`windlass.app.App.check`), StoreError, and ConfigError without the extra ``postgres``;
+    then nothing is kept.
     """
     require_queue(app.database)
-    record = await app.new_record(workflow, title, workspace, for_workers(options, workspace))
+    record = await app.new_record(workflow, title, workspace, options)
+    makes = bool(record.options.get("new_folder")) and not Path(workspace).exists()
+    record = record.evolve(options=for_workers(record.options, workspace))
+    try:
+        await app.check(record, here=False)
+    except WindlassError:
+        if makes:
+            Path(workspace).rmdir()
+        raise
 
     def keep(connection: Any) -> None:
         insert_runs(connection, [record])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from windlass.app import WORKFLOWS
 from windlass.errors import ArgumentError
 from windlass.events import UPDATE_WORKFLOW_STEP, Event, WorkflowStatus
 from windlass.journal import RunRecord
 from windlass.vocabulary import plain
+from windlass.workflows import WORKFLOWS
 from windlass.workflows.adapter import workflow_named
 
 #: What a client that names no workflow gets.

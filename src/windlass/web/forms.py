@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from windlass.app import WORKFLOWS
+from windlass.workflows import WORKFLOWS
 
 
 @dataclass(frozen=True)

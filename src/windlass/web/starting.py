@@ -38,7 +38,6 @@ async def create(
     if files:
         given["files"] = [*given.get("files", []), *files]
     checked = _checked(given, form)
-    app.check_models(checked)
     folder, new = place(workspace, roots, prompt, new_folder=form.new_folder)
     record_options = {form.prompt: prompt, **checked, STARTED_BY: SERVER}
     if new:

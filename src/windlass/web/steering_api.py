@@ -44,7 +44,6 @@ async def fork(request: Request, record: TheRun, body: schemas.Fork) -> dict[str
     changes: dict[str, Any] = {STARTED_BY: SERVER}
     if body.model is not None:
         changes["model"] = body.model
-    services.app.check_models({**record.options, **changes})
     new = await services.app.fork(record.run_id, body.from_, changes=changes)
     services.crew.start(new.run_id)
     return {"run_id": new.run_id}

@@ -13,6 +13,7 @@ from windlass.events import WorkflowStatus
 from windlass.llm.base import BaseLLMIntegration, CallTags, Message, OnText, Price, Reply
 from windlass.report import steps_of
 from windlass.vocabulary import find_enum_value
+from windlass.workflows import WORKFLOWS
 from windlass.workflows.options import tag_options
 
 if TYPE_CHECKING:
@@ -125,7 +126,6 @@ async def execute(
 
 async def _run(app: App, workflow: DocumentWorkflow, key: str, root: str, options: Mapping[str, Any]) -> str:
     record = await app.new_record(key, str(options["message"]), root, options)
-    app.check_models(record.options)
     await app.keep(record)
     workflow.id = record.run_id
     record = await app.execute(record.run_id, listeners=workflow.listeners)
@@ -151,8 +151,6 @@ def workflow_named(name: str, known: Sequence[str]) -> str:
 
 def tagged(workflow: str, tags: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The document workflow that tags name, else ``workflow``; and the options that tags set. InputError for unknown ones."""
-    from windlass.app import WORKFLOWS
-
     options = tag_options(tags)
     named = options.pop("workflow", None)
     if named is not None:

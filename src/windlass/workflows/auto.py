@@ -13,6 +13,7 @@ from windlass.steps.fanout import each_file
 from windlass.steps.process_file import ProcessFileStep
 from windlass.steps.summarise import SummariseStep
 from windlass.workflows.documents import DocumentWorkflow
+from windlass.workflows.given import check_given
 from windlass.workflows.options import checker
 from windlass.workflows.plans import AUTO, auto_steps
 
@@ -53,6 +54,8 @@ class AutoWorkflow(DocumentWorkflow):
 
 
 check_options = checker("auto")
+
+check_workspace = check_given
 
 
 def build(record: RunRecord) -> AutoWorkflow:

@@ -9,6 +9,7 @@ from windlass.step import StepContext
 from windlass.steps.chat import ChatStep
 from windlass.steps.documents import DocumentState
 from windlass.workflows.documents import DocumentWorkflow
+from windlass.workflows.given import check_given
 from windlass.workflows.options import checker
 from windlass.workflows.plans import CHAT, chat_steps
 
@@ -41,6 +42,8 @@ class ChatWorkflow(DocumentWorkflow):
 
 
 check_options = checker("chat")
+
+check_workspace = check_given
 
 
 def build(record: RunRecord) -> ChatWorkflow:

@@ -16,6 +16,7 @@ from windlass.steps.summary import SummaryStep, facts
 from windlass.steps.testing import RepairStep, TestingStep
 from windlass.steps.tests import TestGenerationStep
 from windlass.workflow import StepWorkflow
+from windlass.workflows.given import check_given_code
 from windlass.workflows.options import check_coding
 from windlass.workflows.standalone import standalone_effects
 from windlass.workspace import WorkspaceSetting
@@ -92,6 +93,8 @@ class AutomatedCodingWorkflow(StepWorkflow[CodingState]):
 
 
 check_options = check_coding
+
+check_workspace = check_given_code
 
 
 def build(record: RunRecord) -> AutomatedCodingWorkflow:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from windlass.errors import ArgumentError
+from windlass.errors import ArgumentError, InputError
 from windlass.inputs import MAX_REQUIREMENT, as_list, command_words, shown, utf8_text
 from windlass.journal import Journal
 from windlass.steps.answers import MAX_BEST_OF, MAX_LOOPS
@@ -29,6 +29,19 @@ TAGS: Mapping[str, str] = {
     "best-of": "best_of",
     "loops": "loops",
 }
+
+#: Every option of a workflow or of a run, but for models and files; see docs/reference/workflows.md.
+KNOWN = frozenset(
+    {
+        "to", "pages", "context", "best_of", "loops", "criteria", "concurrency", "max_repairs", "test_command", "tags",
+        "texts", "tests", "budget", "allow_unknown_price", "approve", "sandbox", "prompt_texts", "shared_budgets",
+    }
+)  # fmt: skip
+
+#: Those of them that the coding workflow has no use for.
+_DOCUMENTS_ONLY = frozenset(
+    {"to", "pages", "context", "best_of", "loops", "criteria", "concurrency", "texts"}
+)
 
 MAX_CONCURRENCY = 1000
 MAX_FILES = 10_000
@@ -64,7 +77,7 @@ async def check_coding(options: Mapping[str, Any], journal: Journal) -> dict[str
     _check_shared(given)
     for name in ("files", "tests"):
         given[name] = _names(name, given.get(name))
-    given["max_repairs"] = _number("max repairs", given.get("max_repairs"), 0, 20, 3)
+    given["max_repairs"] = number("max repairs", given.get("max_repairs"), 0, 20, 3)
     return given
 
 
@@ -97,11 +110,25 @@ def check(workflow: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if workflow == "write-pages" or given.get("pages") not in (None, ""):
         asked = _pages(given.get("pages"))
         given["pages"], given["pages_asked"] = min(asked, MAX_PAGES), asked
-    given["best_of"] = _number("best of", given.get("best_of"), 1, MAX_BEST_OF, 1)
-    given["loops"] = _number("loops", given.get("loops"), 0, MAX_LOOPS, 0)
-    given["concurrency"] = _number("concurrency", given.get("concurrency"), 1, MAX_CONCURRENCY, 16)
-    given["max_repairs"] = _number("max repairs", given.get("max_repairs"), 0, 20, 3)
+    given["best_of"] = number("best of", given.get("best_of"), 1, MAX_BEST_OF, 1)
+    given["loops"] = number("loops", given.get("loops"), 0, MAX_LOOPS, 0)
+    given["concurrency"] = number("concurrency", given.get("concurrency"), 1, MAX_CONCURRENCY, 16)
+    given["max_repairs"] = number("max repairs", given.get("max_repairs"), 0, 20, 3)
     return given
+
+
+def check_known(options: Iterable[str], known: Set[str] = KNOWN) -> None:
+    """Raises InputError for the name of an option that there is not."""
+    for name in options:
+        if name not in known:
+            raise InputError(f"No option is called {name!r}; known: {', '.join(sorted(known))}.")
+
+
+def check_useful(workflow: str, options: Iterable[str]) -> None:
+    """Raises InputError for an option of other workflows."""
+    for name in options:
+        if name in (_DOCUMENTS_ONLY if workflow == "coding" else {"tests"}):
+            raise InputError(f"The workflow {workflow} has no use for the option {name!r}.")
 
 
 def tag_options(tags: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,12 +166,12 @@ def _check_shared(given: dict[str, Any]) -> None:
         if name is not None and not name.strip():
             raise ArgumentError(f"The {what} is empty; name one, or leave it out.")
     if given.get("budget") is not None:
-        given["budget"] = _amount("budget", given["budget"])
+        given["budget"] = amount("budget", given["budget"])
     shared = given.get("shared_budgets")
     if shared is not None:
         if not isinstance(shared, Mapping):
             raise ArgumentError("The shared budgets must be amounts by name, such as {'team': '2.50'}.")
-        given["shared_budgets"] = {str(name): _amount("shared budget", cap) for name, cap in shared.items()}
+        given["shared_budgets"] = {str(name): amount("shared budget", cap) for name, cap in shared.items()}
     if given.get("approve") is not None:
         given["approve"] = as_list("approve", given["approve"])
         for what in given["approve"]:
@@ -183,17 +210,17 @@ def _is_texts(value: Any) -> bool:
     )
 
 
-def _amount(what: str, value: Any) -> str:
-    """An amount of money above zero, as a run keeps it."""
+def amount(what: str, value: Any) -> str:
+    """An amount of money above zero, as a run keeps it. Raises ArgumentError."""
     try:
-        amount = Decimal(str(value).strip().removeprefix("$"))
+        usd = Decimal(str(value).strip().removeprefix("$"))
     except InvalidOperation:
-        amount = Decimal("nan")
-    if isinstance(value, bool) or not amount.is_finite():
+        usd = Decimal("nan")
+    if isinstance(value, bool) or not usd.is_finite():
         raise ArgumentError(f"The {what} must be an amount in USD, such as 0.50, not {shown(value)}.")
-    if amount <= 0:
+    if usd <= 0:
         raise ArgumentError(f"A {what} of {value} USD allows no call; give more than 0, or leave it out.")
-    return str(amount)
+    return str(usd)
 
 
 def _check_test_file(target: str, files: Sequence[str]) -> None:
@@ -214,13 +241,14 @@ def _pages(value: Any) -> int:
     return number
 
 
-def _number(what: str, value: Any, least: int, most: int, default: int) -> int:
+def number(what: str, value: Any, least: int, most: int, default: int) -> int:
+    """A whole number within bounds. Raises ArgumentError."""
     if value is None or value == "":
         return default
-    number = _whole(what, value)
-    if not least <= number <= most:
-        raise ArgumentError(f"The value of {what!r} must be from {least} to {most}, not {number}.")
-    return number
+    given = _whole(what, value)
+    if not least <= given <= most:
+        raise ArgumentError(f"The value of {what!r} must be from {least} to {most}, not {given}.")
+    return given
 
 
 def _whole(what: str, value: Any) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from windlass.config import WorkflowTemplateStepsConfig
 from windlass.journal import RunRecord
 from windlass.plan import PlanStep
@@ -13,9 +16,11 @@ from windlass.steps.planning import PlanFileStep
 from windlass.steps.summarise import SummariseStep
 from windlass.steps.writing import WriteFileStep
 from windlass.workflows.documents import DocumentWorkflow
+from windlass.workflows.given import check_given
 from windlass.workflows.options import checker
 from windlass.workflows.plans import WRITE, write_steps
 from windlass.workflows.targets import check_target
+from windlass.workspace import Workspace
 
 WRITE_CONFIG: WorkflowTemplateStepsConfig = {
     "workspace_path": "",
@@ -72,7 +77,11 @@ class WriteWorkflow(DocumentWorkflow):
 
 check_options = checker("write")
 
-check_workspace = check_target
+
+async def check_workspace(options: Mapping[str, Any], workspace: Workspace) -> None:
+    """Raises InputError where what it is given is not there, or what it is to write cannot be written."""
+    await check_given(options, workspace)
+    await check_target(options, workspace)
 
 
 def build(record: RunRecord) -> WriteWorkflow:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from windlass.config import WorkflowTemplateStepsConfig
 from windlass.journal import RunRecord
 from windlass.plan import PlanStep
@@ -11,9 +14,11 @@ from windlass.steps.find_files import FindFilesStep, settled_target
 from windlass.steps.pages import DefinePagesStep, PageStep, the_file
 from windlass.steps.summarise import SummariseStep
 from windlass.workflows.documents import DocumentWorkflow
+from windlass.workflows.given import check_given
 from windlass.workflows.options import checker
 from windlass.workflows.plans import MAX_PAGES, WRITE_PAGES, page_step, pages_steps
 from windlass.workflows.targets import check_target
+from windlass.workspace import Workspace
 
 
 class FindFileStep(FindFilesStep):
@@ -73,7 +78,11 @@ class WritePagesWorkflow(DocumentWorkflow):
 
 check_options = checker("write-pages")
 
-check_workspace = check_target
+
+async def check_workspace(options: Mapping[str, Any], workspace: Workspace) -> None:
+    """Raises InputError where what it is given is not there, or what it is to write cannot be written."""
+    await check_given(options, workspace)
+    await check_target(options, workspace)
 
 
 def build(record: RunRecord) -> WritePagesWorkflow:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from windlass.config import WorkflowTemplateStepsConfig
 from windlass.errors import StepFailed
@@ -25,9 +27,11 @@ from windlass.steps.naming_tests import coverage_facts
 from windlass.steps.summarise import SummariseStep
 from windlass.steps.testing import count
 from windlass.workflows.documents import DocumentWorkflow
+from windlass.workflows.given import check_given
 from windlass.workflows.options import checker
 from windlass.workflows.plans import WRITE_TESTS, tests_steps
 from windlass.workflows.targets import check_test_target
+from windlass.workspace import Workspace
 
 
 class SummariseTestsStep(SummariseStep):
@@ -139,7 +143,11 @@ def fact(work: TestWork) -> str:
 
 check_options = checker("write-tests")
 
-check_workspace = check_test_target
+
+async def check_workspace(options: Mapping[str, Any], workspace: Workspace) -> None:
+    """Raises InputError where what it is given is not there, or what it is to write cannot be written."""
+    await check_given(options, workspace)
+    await check_test_target(options, workspace)
 
 
 def build(record: RunRecord) -> WriteTestsWorkflow:
