@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.replies_support import ADD, TEST, A, R, edit, fence
+from tests.replies_support import ADD, KNOWN, TEST, A, R, edit, fence
 from tests.replies_support_shapes import NO
 
 P = "src/area.py"
@@ -73,6 +73,29 @@ ODD = [
     "# h.txt", "## a.md", "%s{x}.txt", "1. a.txt", "1) b.py", "(a.txt)", "'x.txt'", "_x.txt_", " a.txt", "name - description.txt", "a.txt - b.txt",
     "src/# x.md", "src/1. x.md", "create a.txt", "a (excerpt).md", "@a.txt", "=======", "TODO", "None", "Here is a.py", "tests for a.py", "import os.py",
 ]  # fmt: skip
+#: Words above a block that are no path.
+NO_PATHS = [
+    "and/or", "n/a", "1/2", "### TCP/IP", "### Input/Output", "**Client/Server**", "2024/01/02", "### Node.js", "Next.js:", "**D3.js**", "`python slug.py`",
+]  # fmt: skip
+#: What a bare page may have around it that is not its text.
+AROUND = [
+    "README.md\n\n{}", "### README.md\n\n{}", "**README.md**\n\n{}", "File: README.md\n\n{}", "markdown\n{}", "{}\n---\n\nI kept the intro short. Let me know what you think!\n",
+    "{}\n*Note: I left out the licence section, as I do not know it.*\n", "{}\n**Changes made:**\n- shortened the intro\n- fixed typos\n", "{}\n[End of file]\n",
+]  # fmt: skip
+LEFT_OUT = [
+    "# … (unverändert)", "# restlicher Code unverändert", "# 其余代码不变", "# その他は変更なし", "# остальной код без изменений", "# reste du code inchangé",
+    "# resto del código sin cambios", "# 나머지 코드는 동일", "[...]", "(...)", "# . . .", "# code continues here", "# implement the rest here", "# keep everything else as is",
+]  # fmt: skip
+NOT_LEFT_OUT = [
+    "# skip the rest of the line",
+    "# Read the rest of the file.",
+    "x = [...]",
+    "# Loading...",
+    "# 其他工具",
+    "# code 3 continues the chain of codes",
+]
+CODE = "import os\n\n\ndef a():\n    return 1\n\n\n"
+RULED = f"=== area.py ===\n{ADD}\n=== test_area.py ===\n{TEST}"
 WAS, IS = "q = 1\nr = 1\n", "q = 2\nr = 1\n"
 MIXED = "a\r\nb\nc\r\n"
 
@@ -130,6 +153,20 @@ NAMES: list[tuple[Any, ...]] = [
     ("odd/a-dash-in-a-new-name", "**`Chapter 1 - The Mill.md`**\n````\n# T\n````\n", None, {}, {"Chapter 1 - The Mill.md": "# T\n"}),
     ("ends/mixed", fence("a\nb\nc\nd\n", ""), ["x.txt"], {"x.txt": MIXED}, {"x.txt": MIXED + "d\r\n"}),
     ("ends/mixed-mostly-lf", fence("a\nb\nc\nd\n", ""), ["x.txt"], {"x.txt": "a\r\nb\nc\n"}, {"x.txt": "a\r\nb\nc\nd\n"}),
+    *((f"no-path/{n}", f"Ok.\n\n{line}\n\n{fence(X)}", None, {}, NO) for n, line in enumerate(NO_PATHS)),
+    ("no-path/bin", "bin/run\n" + fence("#!/bin/sh\nls\n", "sh"), None, {}, {"bin/run": "#!/bin/sh\nls\n"}),
+    ("no-path/known", "and/or\n" + fence("x\n", ""), None, {"and/or": "y\n"}, {"and/or": "x\n"}),
+    ("no-path/product-asked", "### Vue.js\n\n" + fence("let x = 1;\n", "js"), ["cart.js"], {}, {"cart.js": "let x = 1;\n"}),
+    *((f"around/{n}", text.format(PAGE), ["README.md"], {}, NO) for n, text in enumerate(AROUND)),
+    ("around/title", "# README.md\n\nText.\n", ["README.md"], {}, {"README.md": "# README.md\n\nText.\n"}),
+    ("around/changes-chapter", f"{PAGE}\n## Changes\n\n- Fixed the text\n", ["README.md"], {}, {"README.md": f"{PAGE}\n## Changes\n\n- Fixed the text\n"}),
+    ("around/ruled-source", f"=== area.py ===\n{ADD}", A, {}, NO),
+    ("around/comment", f"# area.py\n{ADD}", A, {}, {"area.py": f"# area.py\n{ADD}"}),
+    ("around/two-ruled-in-a-fence", fence(RULED, ""), None, {}, NO),
+    ("around/table", "| file | content |\n|---|---|\n| area.py | `x = 1` |\n", A, {}, NO),
+    ("around/marked-lines", "area.py\n" + fence("-import math\n+import cmath\n"), A, KNOWN, NO),
+    *((f"left-out/{n}", f"area.py\n{fence(CODE + line + chr(10))}", A, {}, R({"elision"})) for n, line in enumerate(LEFT_OUT)),
+    *((f"not-left-out/{n}", f"area.py\n{fence(CODE + line + chr(10))}", A, {}, {"area.py": f"{CODE}{line}\n"}) for n, line in enumerate(NOT_LEFT_OUT)),
     ("use/output", fence(ADD) + "\nOutput:\n\n" + fence("3.14\n", ""), A, {}, {"area.py": ADD}),
     ("use/usage", fence(ADD) + "\n**Example usage:**\n\n" + fence("from area import area\nprint(area(1))\n"), A, {}, {"area.py": ADD}),
     ("use/two-files", fence(ADD) + "\nAnd the tests:\n\n" + fence(TEST), A, {}, R({"ambiguous"})),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from windlass.replies.languages import family_of_path, is_language, is_page
+from windlass.replies.talk import reports_at_end
 
 _CHATTER = re.compile(
     r"^\W{0,4}(?:sure|certainly|of course|absolutely|great|okay|ok|yes|no problem|got it|understood|alright|right|thanks|thank you|"
@@ -18,6 +19,12 @@ _CHATTER = re.compile(
 _CLOSING = re.compile(
     r"(?:let me know|hope (?:this|that)|feel free|happy to|would you like|do you want|shall i|should i|if you(?:'|’)?d like|if you have any|this (?:should|will|code|function|implementation|module|file|script)|"
     r"you can (?:now|run|use|then)|enjoy[.!]?$|that(?:'|’)?s (?:it|all)|explanation|i(?:'|’)?(?:ve|ll|m)\b|i have|please (?:note|let)|note that|could you|can you)",
+    re.IGNORECASE,
+)
+#: Sentences with which a reply ends, and no page.
+_LAST_SENTENCE = re.compile(
+    r"(?:let me know (?:if|what|whether|how)|feel free to|hope (?:this|that) helps|would you like me to|note: (?:i|this (?:file|text|document|version|draft))\b|"
+    r"end of (?:the )?(?:file|document|page|readme|text)\W*$|i (?:kept|left|added|removed|changed|shortened|rewrote|fixed|updated) (?:the|all|out)\b)",
     re.IGNORECASE,
 )
 #: How an answer that is an apology, a refusal or a greeting begins in other languages.
@@ -94,7 +101,10 @@ def is_chatter(line: str) -> bool:
 
 def closes_talk(line: str) -> bool:
     """True for a last line that talks to the reader."""
-    text = line.strip().lstrip("*_> ")
+    text = line.strip().lstrip("*_>([ ")
+    sentences = re.split(r"(?<=[.!?])\s+", text[-1000:])
+    if any(map(_LAST_SENTENCE.match, sentences)):
+        return True
     return bool(_CLOSING.match(text)) or (text.endswith("?") and len(text.split()) > 3)
 
 
@@ -151,6 +161,9 @@ def talk_in(path: str, text: str) -> str | None:
         return lines[0]
     if closes_talk(lines[-1]):
         return lines[-1]
+    report = reports_at_end(path, lines)
+    if report is not None:
+        return report
     if is_page(path):
         intent = _INTENT.match(lines[0].strip())
         # A plan is a page too, where its name says so.
@@ -166,8 +179,9 @@ def talk_in(path: str, text: str) -> str | None:
 def _prose_inside(path: str, text: str) -> str | None:
     """A sentence at the margin between blank lines, or a line of Markdown, outside any triple-quoted text."""
     lines = text.split("\n")
-    first = next((line.strip(" *`#:") for line in lines if line.strip()), "")
-    if first == path or path.endswith("/" + first) or is_language(first):
+    head = next((line for line in lines if line.strip()), "")
+    first = "" if _comments(path, head) else head.strip(" *`#:")
+    if first == path or (first and path.endswith("/" + first)) or is_language(first):
         return first
     source = family_of_path(path) not in _DATA
     quotes = 0

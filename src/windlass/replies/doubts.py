@@ -13,7 +13,7 @@ from windlass.replies.bare import is_talk_only, talk_in
 from windlass.replies.items import Item, Scan
 from windlass.replies.json_files import decode_json
 from windlass.replies.kinds import WHOLE_TEXT, refusal
-from windlass.replies.labels import strict_label
+from windlass.replies.labels import strict_label, unruled
 from windlass.replies.languages import (
     family_of_path,
     family_of_word,
@@ -105,16 +105,29 @@ def refuse_frame(lines: Sequence[str], path: str, known: str | None) -> None:
         return
     first = first_filled(lines).strip()
     last = first_filled(lines[::-1]).strip()
+    if _is_diff(lines):
+        raise refusal(
+            "ambiguous",
+            f"The text for {path} seems to be a change of it, not the file.",
+            path=path,
+            edit=True,
+        )
     framed = (
         (first[:1] == '"' and last[-1:] == '"' and _is_json_string("\n".join(lines)))
         or (is_language(first) and family_of_word(first) == family and not runs_in_a_shell(family))
         or _TAG.match(first)
         or _LAST_TAG.search(last)
         or _SPEAKER.match(first)
-        or first.startswith(("```", "~~~"))
+        or first.startswith(("```", "~~~", "|"))
     )
     if framed or (first[:1] in ("{", "[") and _is_json("\n".join(lines))):
         raise refusal("ambiguous", f"The text for {path} stands in a frame that is not known.", path=path)
+
+
+def _is_diff(lines: Sequence[str]) -> bool:
+    """True for lines that are all marked as taken away, added or left, as in a diff without its head."""
+    marks = {line[0] for line in lines if line.strip()}
+    return marks >= {"+", "-"} and marks <= {"+", "-", " "}
 
 
 def _is_json_string(text: str) -> bool:
@@ -132,8 +145,11 @@ def _is_json(text: str) -> bool:
 def refuse_two_files(lines: Sequence[str], path: str, names: Collection[str]) -> None:
     """Raise ReplyError where a comment in a block begins another file (``# b.py`` below the text of ``a.py``)."""
     for above, line in itertools.pairwise(lines):
-        if not above.strip() and line.startswith(("#", "//", "--")) and len(line) < 80:
-            other = comment_label(line, names)
+        if len(line) >= 80:
+            continue
+        ruled = line.startswith(("==", "--", "~~", "##", "**")) and unruled(line) != line
+        if ruled or (not above.strip() and line.startswith(("#", "//", "--"))):
+            other = strict_label(line, names) if ruled else comment_label(line, names)
             if other is not None and other.differs_from(path):
                 raise refusal(
                     "ambiguous",

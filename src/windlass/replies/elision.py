@@ -12,7 +12,7 @@ _COMMENT = re.compile(
 )
 _BRACKETED = re.compile(r"^\s*[\[(<{]+\s*(.*?)\s*[\])>}]+\s*$")
 _TRAILING = re.compile(r"(?:#|//|--|/\*)\s*((?:\.{3}|…).*)$")
-_DOTS = re.compile(r"\.{3,}|…|⋮")
+_DOTS = re.compile(r"\.{3,}|…|⋮|\.(?: \.){2,}")
 #: Parts that other sentences speak of, too, so that they count in fewer phrases.
 _PARTS = "(?:columns|rows|dependencies|exports|types|parameters|arguments|elements|statements)"
 _TODO = re.compile(r"^(?:TODO|NOTE|FIXME)\b[:\s]*")
@@ -39,13 +39,23 @@ _PHRASES = re.compile(
     r"|(?:same|unchanged|identical|as) (?:as )?(?:before|above|in the original|previously)\b\W*$"
     r"|same as (?:the )?original\W*$|(?:omitted|elided)\W*$"
     r"|omitted for (?:brevity|clarity)|for brevity|no changes? (?:here|below|above|needed)|(?<![`'\"])\bunchanged(?![`'\"])\W*$|snip(?:ped)?\W*$"
+    rf"|^{_WHAT} continues?\b(?: here| below)?\W*$|^(?:implement|add|put|write) the rest\b(?: (?:here|of it))?\W*$"
+    r"|^keep everything else\b|^everything else (?:stays|remains|is) (?:the same|unchanged|as)\b"
+    r"|\bunverändert\W*$|^(?:rest|restliche[rsn]?|bestehende[rsn]?|übrige[rsn]?) (?:\w+ )?(?:code|datei|inhalt|methoden|funktionen)\b"
+    r"|^(?:le )?reste (?:du|de la|de l['’]) ?\w+ .{0,12}(?:inchangée?|identique)|^(?:le )?code existant\b|\binchangée?s?\W*$"
+    r"|^(?:el )?(?:resto|o resto) d(?:el|e|o) .{0,20}(?:sin cambios|igual|inalterado)|^código existente\b|\bsin cambios\W*$"
+    r"|^остальн\w+ .{0,20}(?:без изменений|как было|прежн|тот же|те же)|\bбез изменений\W*$"
+    r"|(?:其余|其他|剩余|余下).{0,12}(?:不变|省略|相同|保持)|(?:代码|部分|内容)?(?:保持)?不变\W*$|(?:此处|以下|代码)?省略\W*$"
+    r"|(?:以下|残り|その他|他)?.{0,8}(?:変更なし|省略)\W*$|^既存の(?:コード|実装)|나머지.{0,12}(?:동일|생략|그대로)|생략\W*$"
     r"|keep (?:the )?(?:existing|rest|remaining|other|original)\b|(?:stays?|remains?) (?:the same|unchanged)\W*$)",
     re.IGNORECASE,
 )
 #: Every placeholder holds one of these; most lines, and most texts, are done after looking for them.
 _HINTS = (
-    "...", "…", "rest", "remain", "changed", "same", "existing", "previous", "original", "omitted", "elided", "skipped",
+    "...", "…", ". . .", "rest", "else", "continue", "remain", "changed", "same", "existing", "previous", "original", "omitted", "elided", "skipped",
     "truncated", "before", "above", "other", "brevity", "below", "no change", "etc", "⋮", "clarity", "snip", "keep", "identical", "unmodified", "stays",
+    "unverändert", "bestehend", "inchang", "existant", "existente", "sin cambios", "остальн", "без изменений", "其余", "其他", "剩余", "不变", "省略",
+    "変更なし", "既存", "나머지", "생략",
 )  # fmt: skip
 #: A longer line is no placeholder.
 _LONGEST = 300
@@ -102,6 +112,8 @@ def _suspicious(line: str, *, page: bool, python: bool) -> bool:
         return _says_elided(comment.group(1))
     if stripped[0] in "[(<{":
         bracketed = _BRACKETED.match(line)
+        if bracketed and _DOTS.fullmatch(bracketed.group(1)):
+            return True
         if bracketed and not re.search(r"[=;\"']", bracketed.group(1)) and _DOTS.search(bracketed.group(1)):
             return bool(_KEY.search(bracketed.group(1)))
         return bool(bracketed and _PHRASES.match(bracketed.group(1)) and " " in bracketed.group(1))
@@ -113,10 +125,19 @@ def _suspicious(line: str, *, page: bool, python: bool) -> bool:
     return False
 
 
+#: What a program does with the rest of a line or a file while it runs.
+_AT_WORK = re.compile(
+    r"(?:skip|read|pars|consum|ignor|copy|copies|print|return|process|handl|drop|discard|send|fill|scan|tak(?:e|ing)|strip|trim|iterat|loop|walk|match)\w*\b",
+    re.IGNORECASE,
+)
+
+
 def _says_elided(comment: str) -> bool:
     comment = _TODO.sub("", comment)
     dots = _DOTS.search(comment)
     text = _DOTS.sub(" ", comment).strip(" \t.-–—:()[]*<>!#/")
+    if not dots and _AT_WORK.match(text):
+        return False
     if text.lower() == "etc":
         return True
     if dots:
@@ -124,7 +145,8 @@ def _says_elided(comment: str) -> bool:
             return True
         # "Loading..." ends a thought; "... existing code ..." stands for one.
         starts = comment.lstrip(" ([<*-").startswith(("...", "…"))
-        return bool(_KEY.search(text)) and (starts or bool(_PHRASES.search(text)))
+        phrase = bool(_PHRASES.search(text))
+        return (starts and phrase) or (bool(_KEY.search(text)) and (starts or phrase))
     return bool(_PHRASES.match(text)) or (len(text.split()) <= 7 and bool(_PHRASES.search(text)))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from windlass.replies.languages import is_language, is_well_known_name
 from windlass.replies.pathlike import (
     LONGEST,
+    is_only_words,
     looks_like_path,
     only_label_words,
     undecorate,
@@ -49,6 +50,11 @@ _TOLD = re.compile(
 )
 #: ``src/x.py - the helpers``: a name, and what the file is.
 DESCRIBED = re.compile(r"(\S+)\s+[-–—]+\s+(\S[^|]*)$")
+#: ``python slug.py`` in a code span.
+_COMMAND = re.compile(
+    r"(?:python3?|node|npm|npx|deno|bun|pytest|bash|sh|zsh|cat|vim?|nano|code|git|pip3?|uv|go|cargo|ruby|php|java|javac|gcc|make|touch|mv|cp|rm|cd|"
+    r"chmod|curl|sed|diff|open|source|docker|streamlit|flask|uvicorn|sudo|rustc|tsc|perl|Rscript|lua)\s"
+)
 SUFFIX = re.compile(r"\s*\(([^()]*)\)\s*[:.]?\s*$")
 
 
@@ -95,7 +101,7 @@ def strict_label(line: str, names: Collection[str]) -> Label | None:
         tail = after[: note.start()] if note else after
         name = span.group(2).strip()
         if only_label_words(before) and only_label_words(tail) and not _reads_on(tail):
-            unlabelled = looks_like_path(name, names, spaces=True)
+            unlabelled = looks_like_path(name, names, spaces=not _COMMAND.match(name))
             if unlabelled or (_MARKER_BEFORE.search(before) and re.fullmatch(r"[\w.@+\-/\\]+", name)):
                 return Label(name, strict=True, partial=bool(note and PARTIAL.search(note.group(1))))
         return None
@@ -107,6 +113,8 @@ def strict_label(line: str, names: Collection[str]) -> Label | None:
         partial = bool(PARTIAL.search(note.group(1)))
         text = text[: note.start()]
     plain = undecorate(text)
+    if is_only_words(plain) and plain not in names:
+        return None
     emphatic = plain != text.strip().rstrip(":")
     if looks_like_path(plain, names):
         return Label(plain, strict=True, partial=partial)

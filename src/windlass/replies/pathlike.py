@@ -97,10 +97,37 @@ _EAST_WORDS = re.compile(
 )
 
 
+#: Names of programs that end like a file.
+_PRODUCT_NAMES = """
+    node.js next.js nuxt.js vue.js react.js angular.js ember.js express.js d3.js three.js p5.js nest.js backbone.js discord.js solid.js alpine.js
+    electron.js
+"""
+#: Folders in which files without an ending lie.
+_FOLDER_NAMES = """
+    app apps assets bin build cmd conf config data debian deploy dist doc docker docs etc examples hooks include init.d lib libexec man migrations
+    opt packages packaging pages pkg public sbin script scripts share source src static templates test tests tools usr util utils var web
+    """
+_PRODUCTS, _FOLDERS = frozenset(_PRODUCT_NAMES.split()), frozenset(_FOLDER_NAMES.split())
+
+
+def is_only_words(text: str) -> bool:
+    """True for words with slashes between them that need be no path: ``and/or``, ``TCP/IP``, ``2024/01/02``."""
+    parts = text.split("/")
+    return (
+        len(parts) > 1
+        and "\\" not in text
+        and all(part.isalnum() for part in parts)
+        and parts[0].lower() not in _FOLDERS
+        and not is_well_known_name(parts[-1])
+    )
+
+
 def looks_like_path(text: str, names: Collection[str], *, spaces: bool = False) -> bool:
     """True where a text can only be meant as a file name."""
     if text in names:
         return True
+    if text.lower() in _PRODUCTS:
+        return False
     if not text or len(text) > LONGEST or text.endswith(("/", "\\")) or "://" in text:
         return False
     if any(char.isspace() for char in text) and not (spaces and has_ending(text)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 #: What a short reply is, at most: lines that are not blank, sentences, words, and characters.
 _LINES, _SENTENCES, _WORDS, _SIZE = 4, 3, 60, 1000
@@ -216,6 +217,11 @@ _EAST_TALK = tuple(
     )
 )
 _EAST = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_REPORT_HEADING = re.compile(
+    r"[\W_]*(?:(?:summary|list|overview) of (?:the |my )?)?(?:key |main )?(?:changes|edits|modifications|improvements|updates)(?: (?:i )?made)?[\W_]*|"
+    r"[\W_]*what (?:i |was |has been |i['’]ve )?(?:changed|done|did)[\W_]*",
+    re.IGNORECASE,
+)
 _HEADING = re.compile(r"#{1,6} \S|[=\-~^]{3,}\s*$|\||<!--|</?[a-z]|\.\. \w|\[!\[|!\[")
 _LISTED = re.compile(r"\s*(?:[-*+•]|\d+[.)])\s+(?:\[[ xX]\]\s+)?")
 
@@ -313,6 +319,20 @@ def _lists_deeds(path: str, lines: list[str]) -> bool:
         return False
     deeds = sum(1 for line in listed if _DEED_FIRST.match(_LISTED.sub("", line, count=1)))
     return deeds * 2 >= len(listed) and deeds > 0 and not any(_HEADING.match(line) for line in others)
+
+
+def reports_at_end(path: str, lines: Sequence[str]) -> str | None:
+    """The line that heads a list of what was done, behind the text that it was done to; None where there is none."""
+    for number in range(len(lines) - 1, max(0, len(lines) - 30), -1):
+        line = lines[number].strip()
+        if _LISTED.match(line):
+            continue
+        # A page may have a chapter "Changes" of its own.
+        headed = _REPORT_HEADING.fullmatch(line) and number < len(lines) - 1
+        if line.startswith("#") and not re.search(r"\b(?:made|summary|what)\b", line, re.IGNORECASE):
+            headed = None
+        return line if headed and _lists_deeds(path, [one.strip() for one in lines[number:]]) else None
+    return None
 
 
 def is_file_again(text: str, present: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from windlass.replies import bare, labels
@@ -10,8 +11,17 @@ from windlass.replies.doubts import refuse_frame, refuse_script
 from windlass.replies.items import Scan
 from windlass.replies.json_files import decode_json, looks_like_envelope, operations_of
 from windlass.replies.kinds import refusal
-from windlass.replies.languages import family_of_path, is_page, is_prose_file, is_well_known_name
+from windlass.replies.languages import (
+    family_of_path,
+    family_of_word,
+    is_language,
+    is_page,
+    is_prose_file,
+    is_well_known_name,
+    runs_in_a_shell,
+)
 from windlass.replies.operations import Whole
+from windlass.replies.own_names import comment_label
 from windlass.replies.sentences import Label
 from windlass.replies.talk import is_file_again, reads_as_talk
 from windlass.replies.targets import Targets
@@ -165,6 +175,27 @@ def bare_reply(text: str, targets: Targets, *, cut: bool) -> Whole:
     return _checked_bare(text, path, targets, cut=cut)
 
 
+def _refuse_name(lines: Sequence[str], path: str, targets: Targets) -> None:
+    """Raise ReplyError where the text begins with the file's name, or its language, which is hardly a part of it."""
+    filled = [line for line in lines if line.strip()]
+    first = filled[0].strip()
+    if len(filled) < 2 or family_of_path(path) in {"json", "diff", None}:
+        return
+    page = is_page(path)
+    label = labels.strict_label(first, targets.names)
+    named = label is not None and not label.differs_from(path)
+    # A page may have its name as its title, and source in a comment.
+    own = re.match(r"# \S", first) if page else comment_label(first, targets.names)
+    word = is_language(first) and (page or family_of_word(first) == family_of_path(path)) and first.islower()
+    if (named and not own) or (word and not runs_in_a_shell(family_of_path(path))):
+        raise refusal(
+            "ambiguous",
+            f"It is not certain whether {first[:80]!r} is the first line of {path} or its label.",
+            FENCED,
+            path=path,
+        )
+
+
 def _checked_bare(text: str, path: str, targets: Targets, *, cut: bool) -> Whole:
     if cut:
         raise refusal("truncated", f"The reply was cut off inside {path}.", path=path)
@@ -180,6 +211,7 @@ def _checked_bare(text: str, path: str, targets: Targets, *, cut: bool) -> Whole
             FENCED,
             path=path,
         )
+    _refuse_name(lines, path, targets)
     refuse_script(lines, path)
     refuse_frame(lines, path, targets.known.get(path))
     first = next(number for number, line in enumerate(lines) if line.strip())
