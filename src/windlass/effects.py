@@ -338,8 +338,9 @@ class Effects:
         answer = None
         if self.ask_person is not None:
             await self.log.flush()
-            answer = await self.ask_person(question)
+            answer = await self.stop.unless_asked(self.ask_person(question))
         if answer is None:
+            self.check_stop()
             raise WaitingForPerson(question)
         check_answer(question.kind, question.text, answer)
         result = {"action": answer.action, "text": answer.text}

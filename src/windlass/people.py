@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from windlass.errors import InputError, WindlassError
 from windlass.journal import digest_of
+
+T = TypeVar("T")
 
 #: Why a step of a cancelled run was left out.
 CANCELLED = "The run was cancelled."
@@ -108,3 +110,14 @@ class StopSignal:
     async def wait(self) -> None:
         """Return once somebody asks."""
         await self._asked.wait()
+
+    async def unless_asked(self, work: Awaitable[T]) -> T | None:
+        """What ``work`` comes to; None where somebody asks before that, and the work is cancelled."""
+        working, asked = asyncio.ensure_future(work), asyncio.ensure_future(self.wait())
+        try:
+            await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else None
+        finally:
+            working.cancel()
+            asked.cancel()
+            await asyncio.gather(working, asked, return_exceptions=True)

@@ -21,7 +21,7 @@ from windlass.events import WorkflowStatus
 from windlass.export import export_run
 from windlass.journal import EntryState, RunRecord
 from windlass.people import Answer as Said
-from windlass.people import StopSignal
+from windlass.people import Question, StopSignal
 from windlass.prefixes import cacheable_tokens
 from windlass.report import call_rows, report
 from windlass.testing.server import Answer, Fault, OpenAIServer, Request
@@ -218,6 +218,24 @@ async def test_a_cancel_outlives_the_owner_it_was_asked_of(
     assert server.count() == 0
     # Obeyed, it holds nobody up any more.
     assert (await app.execute(record.run_id)).status is WorkflowStatus.Success
+
+
+async def test_a_question_at_a_terminal_ends_with_the_run_that_somebody_cancels(tmp_path: Path) -> None:
+    asked = asyncio.Event()
+
+    async def nobody_answers(question: Question) -> Said | None:
+        asked.set()
+        await asyncio.Event().wait()
+        return None
+
+    with OpenAIServer(lambda request: Answer(ASKING)) as server:
+        app = App(settings(tmp_path / "home", server.base_url))
+        record = await start(app, tmp_path, yes=False)
+        running = asyncio.create_task(app.execute(record.run_id, ask_person=nobody_answers))
+        await asked.wait()
+        assert (await app.cancel(record.run_id)).status is WorkflowStatus.Started
+        assert (await asyncio.wait_for(running, 60)).status is WorkflowStatus.Cancelled
+        await app.close()
 
 
 async def test_an_export_holds_everything_and_no_key(app: App, server: OpenAIServer, tmp_path: Path) -> None:
