@@ -285,15 +285,10 @@ class App:
         """
         record = await self.journal.get_run(run_id)
         self.check_models({**record.options, **(changes or {})})
-        new = await control.fork(self.journal, run_id, step, workspace=workspace, changes=changes)
-        if workspace is not None:
-            try:
-                await control.bring_files(self.journal, new.run_id, await self.workspace(new))
-            except BaseException:
-                # Whatever stopped it, also Ctrl-C: a fork without its files must not be left to be resumed.
-                await self.journal.delete_run(new.run_id)
-                raise
-        return new
+        files = None if workspace is None else await self.workspace(record.evolve(workspace=workspace))
+        return await control.fork(
+            self.journal, run_id, step, workspace=workspace, files=files, changes=changes
+        )
 
     def _workflow(self, record: RunRecord) -> StepWorkflow[Any]:
         module = workflow_module(record.workflow)

@@ -90,9 +90,13 @@ async def prepare_resume(
     record = await journal.get_run(run_id)
     if record.status is WorkflowStatus.Success:
         raise JournalError(f"Run {record.run_id} has ended in Success; there is nothing to go on with.")
-    _check_not_undone(record, await journal.entries(record.run_id))
+    entries = await journal.entries(record.run_id)
+    _check_not_undone(record, entries)
     if record.status is WorkflowStatus.Waiting and assume_yes:
-        await answer(journal, record.run_id, Answer("approve"))
+        asked = waiting_for(record, await journal.events(record.run_id))
+        # It may have its answer already, given from another terminal for later.
+        if asked is None or asked["path"] not in {entry.path for entry in entries}:
+            await answer(journal, record.run_id, Answer("approve"))
     if changes:
         lease = await take(journal, record.run_id, owner_name())
         try:
@@ -133,12 +137,14 @@ async def fork(
     step: str,
     *,
     workspace: str | None = None,
+    files: Workspace | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> RunRecord:
     """A new run that has done what ``run_id`` did before ``step``, and nothing else; not begun.
 
-    ``changes`` are options that differ. ``workspace`` None: the same one, as its files are now. Raises NotFound, listing
-    the known paths, for a step the run has not; JournalError where the run's changes were undone.
+    ``changes`` are options that differ. ``workspace`` None: the same one, as its files are now; else ``files`` is that
+    workspace, which gets what the kept part read or wrote. Raises NotFound, listing the known paths, for a step the run
+    has not; JournalError where the run's changes were undone; WorkspaceConflict as :func:`bring_files`.
     """
     record = await journal.get_run(run_id)
     entries = await journal.entries(record.run_id)
@@ -152,6 +158,10 @@ async def fork(
         options={**record.options, **(changes or {})},
         parent_run=record.run_id,
     )
+    if files is not None:
+        # Before there is a run: killed in between, it would be resumed without the files that it believes to have written.
+        kept = set(keep)
+        await bring_files(journal, record.run_id, [e for e in entries if e.path in kept], files)
     await journal.fork(record.run_id, new, keep=keep)
     return await journal.get_run(new.run_id)
 
@@ -163,13 +173,15 @@ def _check_not_undone(record: RunRecord, entries: Sequence[Entry]) -> None:
         )
 
 
-async def bring_files(journal: Journal, run_id: str, workspace: Workspace) -> list[str]:
-    """Make the files that a fork's kept entries read or wrote be in its own workspace, as those left them; their names.
+async def bring_files(
+    journal: Journal, run_id: str, entries: Sequence[Entry], workspace: Workspace
+) -> list[str]:
+    """Make the files that these entries of a run read or wrote be in a fork's own workspace, as they left them; their names.
 
     Raises WorkspaceConflict, having written nothing, where such a file is there with content the run never saw.
     """
     wanted = []
-    for name, versions in _versions(await journal.entries(run_id)).items():
+    for name, versions in _versions(entries).items():
         there = await workspace.read(name)
         if there is not None and there.sha256 not in versions:
             raise WorkspaceConflict(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.faults import ANSWERS, SLUG, answer, settings
+from bench.faults import ANSWERS, EXPECTED, SLUG, answer, settings
 
 from tests.workflows.event_machine import check_events
 from windlass import control
@@ -132,6 +136,37 @@ async def test_a_fork_into_another_folder_brings_the_files_along(app: App, tmp_p
         await app.fork(first.run_id, "testing_step", workspace=str(other))
     assert (other / "slug.py").read_text() == "mine = True\n"
     assert len(await app.journal.list_runs()) == 2
+
+
+async def test_a_fork_that_is_killed_has_its_files_before_it_is_a_run(
+    app: App, server: OpenAIServer, tmp_path: Path
+) -> None:
+    first = await run(app, tmp_path)
+    other = tmp_path / "other"
+    environ = {
+        **os.environ,
+        "WINDLASS_HOME": str(tmp_path / "home"),
+        "WINDLASS_MODEL": "openai-chat:test-model",
+        "OPENAI_BASE_URL": server.base_url,
+        "OPENAI_API_KEY": "none",
+        "WINDLASS_TEST_KILL_AT": "1",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "windlass.testing.killing",
+        "fork",
+        first.run_id,
+        "--from",
+        "summary_step",
+    ]
+    ended = await asyncio.to_thread(
+        subprocess.run, [*command, "--workspace", str(other), "--later"], env=environ, capture_output=True
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    (new,) = [r for r in await app.journal.list_runs() if r.parent_run == first.run_id]
+    assert {file.name: file.read_bytes() for file in other.iterdir()} == EXPECTED
+    assert (await app.execute(new.run_id)).status is WorkflowStatus.Success
 
 
 async def test_a_fork_from_a_step_that_is_not_there(app: App, tmp_path: Path) -> None:
@@ -349,6 +384,8 @@ async def test_an_unknown_call_waits_for_a_person_where_that_is_set(tmp_path: Pa
         assert waiting.status is WorkflowStatus.Waiting
         assert server.count(step="design_step") == 1
         await app.answer(record.run_id, Said("approve"))
+        # Answered for later: whoever resumes it with "yes to all" need not answer again.
+        assert await app.prepare_resume(record.run_id, assume_yes=True) == record.run_id
         done = await app.execute(record.run_id)
         assert done.status is WorkflowStatus.Success
         assert server.count(step="design_step") == 2
