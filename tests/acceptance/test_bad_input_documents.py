@@ -160,6 +160,29 @@ def test_files_that_cannot_be_given(cli: Cli, server: OpenAIServer, option: str)
     nothing_kept(cli, server)
 
 
+def test_more_text_than_one_request_may_show(cli: Cli, server: OpenAIServer) -> None:
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (cli.cwd / name).write_text("x" * 299_000)
+    three = [word for name in ("a.txt", "b.txt", "c.txt") for word in ("--file", name)]
+    says = "The files to show the model hold 897,"
+    refused(cli, server, "chat", "x", *three, says=says)
+    refused(cli, server, "write", "x", "--to", "new.txt", *three, says=says)
+    refused(cli, server, "write-pages", "x", "--to", "new.txt", "--pages", "2", *three, says=says)
+    refused(
+        cli,
+        server,
+        "auto",
+        "x",
+        "--file",
+        "a.txt",
+        *(w.replace("file", "reference") for w in three),
+        says=says,
+    )
+    # Sent each alone, or as the file that is written, they are few enough.
+    assert cli("run", "auto", "x", *three, "--quiet").code == 0
+    assert cli("run", "write", "x", "--to", "c.txt", *three, "--quiet").err.count("to show the model") == 0
+
+
 NFD, NFC = "cafe\u0301", "caf\u00e9"
 
 

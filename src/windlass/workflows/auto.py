@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from windlass.config import WorkflowTemplateStepsConfig
 from windlass.journal import RunRecord
@@ -16,6 +17,7 @@ from windlass.workflows.documents import DocumentWorkflow
 from windlass.workflows.given import check_given
 from windlass.workflows.options import checker
 from windlass.workflows.plans import AUTO, auto_steps
+from windlass.workspace import Workspace
 
 AUTO_CONFIG: WorkflowTemplateStepsConfig = {
     "workspace_path": "",
@@ -55,7 +57,10 @@ class AutoWorkflow(DocumentWorkflow):
 
 check_options = checker("auto")
 
-check_workspace = check_given
+
+async def check_workspace(options: Mapping[str, Any], workspace: Workspace) -> None:
+    """Raises InputError for files that cannot be given; each is sent alone."""
+    await check_given(options, workspace, one_by_one=True)
 
 
 def build(record: RunRecord) -> AutoWorkflow:

@@ -146,7 +146,7 @@ check_options = checker("write-tests")
 
 async def check_workspace(options: Mapping[str, Any], workspace: Workspace) -> None:
     """Raises InputError where what it is given is not there, or what it is to write cannot be written."""
-    await check_given(options, workspace)
+    await check_given(options, workspace, one_by_one=True)
     await check_test_target(options, workspace)
 
 
