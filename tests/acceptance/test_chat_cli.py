@@ -128,6 +128,22 @@ def test_files_are_named_from_the_home_folder_as_in_a_shell(cli: Cli, server: Op
     assert "An answer." in (cli.home / "talk.md").read_text()
 
 
+def test_lines_that_are_pasted_together_are_one_message_and_no_command(
+    cli: Cli, server: OpenAIServer
+) -> None:
+    terminal = cli.terminal("chat")
+    terminal.wait_for_prompt("to leave")
+    terminal.type("\x1b[200~/file a.py\n\nis what I typed\x1b[201~")
+    terminal.wait_for("is what I typed")
+    assert server.count() == 0
+    terminal.type("\n")
+    terminal.wait_for_prompt("An answer.")
+    terminal.type("\x04")
+    assert terminal.end() == 0
+    assert server.count() == 1
+    assert "/file a.py\n\nis what I typed" in server.records[0].request.text
+
+
 def test_what_is_redirected_gets_the_answers_alone(cli: Cli, server: OpenAIServer) -> None:
     terminal = cli.shell(f"{WINDLASS} chat > out.txt")
     terminal.wait_for_prompt("to leave")

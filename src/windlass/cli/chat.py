@@ -27,7 +27,8 @@ HELP = '''\
 /cost          what the conversation has cost
 /help          this
 /quit          leave (also Ctrl-D); go on later with: windlass chat --resume
-A line that ends with \\ goes on in the next; """ alone begins and ends a message of many lines.'''
+A line that ends with \\ goes on in the next; """ alone begins and ends a message of many lines;
+lines that are pasted together are one message.'''
 
 
 @click.command("chat")
@@ -119,7 +120,7 @@ class Session:
                 if message is None:
                     break
                 utf8_text(message, "message")
-                if message.startswith("/"):
+                if message.startswith("/") and "\n" not in message:
                     if not self._command(message):
                         break
                 elif message.strip():
@@ -163,6 +164,9 @@ class Session:
         import atexit
         import readline
 
+        if "libedit" not in (readline.__doc__ or ""):
+            # Lines that are pasted together are one message, sent with Enter; Python turns that off.
+            readline.parse_and_bind("set enable-bracketed-paste on")
         place = self.talk.app.settings.data_dir / "chat_history"
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
