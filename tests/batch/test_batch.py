@@ -14,6 +14,7 @@ import pytest
 
 from tests.acceptance.cli import Cli, Steps
 from tests.batch.conftest import chat
+from windlass.app import App
 from windlass.batch import aresume_batch, arun_batch, resume_batch, run_batch
 from windlass.errors import BudgetExceeded, InputError
 from windlass.settings import Settings
@@ -65,6 +66,28 @@ def test_only_what_has_not_succeeded_is_done_again(
     assert len(server.records) == before + 2
     assert Counter(row["status"] for row in rows(out)) == {"Success": 4}
     assert list(resume_batch("last", settings=settings)) == []
+
+
+def test_the_results_of_runs_that_were_forgotten_stay(
+    settings: Settings, server: OpenAIServer, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    list(run_batch(items(3, failing=(1,)), "chat", out=out, settings=settings))
+    before = rows(out)
+
+    async def forget_what_succeeded() -> None:
+        app = App(settings)
+        for row in before[::2]:
+            await app.journal.delete_run(row["run_id"])
+        await app.close()
+
+    asyncio.run(forget_what_succeeded())
+    server.handler = lambda request: Answer("Now it works.")
+    assert [r.item_id for r in resume_batch("last", settings=settings)] == ["i1"]
+    after = rows(out)
+    assert [after[0], after[2]] == [before[0], before[2]]
+    assert (after[1]["id"], after[1]["status"]) == ("i1", "Success")
+    assert "i2" in (out / "report.html").read_text()
 
 
 async def test_one_budget_for_all(settings: Settings, server: OpenAIServer, tmp_path: Path) -> None:

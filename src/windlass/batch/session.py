@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from windlass.batch import report
 from windlass.batch.making import RESULTS
 from windlass.batch.work import BatchWork, ItemResult, all_results
 from windlass.errors import InputError
-from windlass.store.batches import Batch
+from windlass.store.batches import Batch, BatchStore
 
 REPORTS = ("report.md", "report.html")
 
@@ -44,9 +45,28 @@ async def follow(work: BatchWork) -> AsyncGenerator[ItemResult, None]:
 async def write_reports(
     app: App, batch: Batch, known: dict[str, ItemResult] | None = None
 ) -> list[dict[str, Any]]:
-    """Write ``results.jsonl``, ``report.md`` and ``report.html`` as the batch stands; its rows."""
-    rows = [result.row() async for result in all_results(app, batch, known or {})]
-    await asyncio.to_thread(_write, Path(batch.out), batch, rows)
+    """Write ``results.jsonl``, ``report.md`` and ``report.html`` as the batch stands; its rows.
+
+    An item whose run was forgotten (``windlass runs gc``) keeps the row that the file has of it.
+    """
+    folder = Path(batch.out)
+    items = await BatchStore(app.database).items(batch.batch_id)
+    found = {result.item_id: result.row() async for result in all_results(app, batch, known or {})}
+    if len(found) < len(items):
+        found = {**await asyncio.to_thread(_written, folder), **found}
+    rows = [found[item.item_id] for item in items if item.item_id in found]
+    await asyncio.to_thread(_write, folder, batch, rows)
+    return rows
+
+
+def _written(folder: Path) -> dict[str, dict[str, Any]]:
+    """The rows of ``results.jsonl`` as it is, by item; a line that was cut off is none."""
+    rows = {}
+    with suppress(FileNotFoundError):
+        for line in (folder / RESULTS).read_text(encoding="utf-8", errors="replace").split("\n"):
+            with suppress(ValueError):
+                row = json.loads(line)
+                rows[row["id"]] = row
     return rows
 
 
