@@ -180,7 +180,7 @@ def _prose_inside(path: str, text: str) -> str | None:
     """A sentence at the margin between blank lines, or a line of Markdown, outside any triple-quoted text."""
     lines = text.split("\n")
     head = next((line for line in lines if line.strip()), "")
-    first = "" if _comments(path, head) else head.strip(" *`#:")
+    first = "" if _comments(path, head) and not head.startswith("##") else head.strip(" *`#:")
     if first == path or (first and path.endswith("/" + first)) or is_language(first):
         return first
     source = family_of_path(path) not in _DATA

@@ -118,7 +118,7 @@ def refuse_frame(lines: Sequence[str], path: str, known: str | None) -> None:
         or _TAG.match(first)
         or _LAST_TAG.search(last)
         or _SPEAKER.match(first)
-        or first.startswith(("```", "~~~", "|"))
+        or first.startswith(("```", "~~~", "|", "<"))
     )
     if framed or (first[:1] in ("{", "[") and _is_json("\n".join(lines))):
         raise refusal("ambiguous", f"The text for {path} stands in a frame that is not known.", path=path)

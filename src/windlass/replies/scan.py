@@ -109,14 +109,16 @@ def _diff(lines: list[str], number: int) -> Item:
 def _mark_suspicious(result: Scan) -> None:
     """A fence whose closing line may have been the opening of an inner one.
 
-    That is so where text follows directly below it and a later fence without an info string is left over.
+    That is so where text follows directly below it and a later fence without an info string is left over, which could have
+    closed it: of the same mark, and no shorter.
     """
-    bare_later = False
+    bare_later = {"`": 0, "~": 0}
     for position in range(len(result.items) - 1, -1, -1):
         item = result.items[position]
         if item.kind != "fence":
             continue
-        if item.closed and bare_later:
+        mark = result.lines[item.start].lstrip(" \t>")[:1]
+        if item.closed and bare_later.get(mark, 0) >= item.size:
             following = result.lines[item.end + 1] if item.end + 1 < len(result.lines) else ""
             markdown = item.info.lower().startswith(("markdown", "md"))
             if markdown or following.strip():
@@ -131,5 +133,5 @@ def _mark_suspicious(result: Scan) -> None:
                     item.nested,
                     suspicious=True,
                 )
-        if not item.info:
-            bare_later = True
+        if not item.info and mark in bare_later:
+            bare_later[mark] = max(bare_later[mark], item.size)

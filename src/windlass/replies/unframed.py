@@ -34,6 +34,11 @@ FENCED = (
 
 #: How a JSON value or a comment before it begins; a word in brackets is a placeholder.
 _JSON_START = re.compile(r"\s*(?!\[[^\W\d][\w .-]*\]\s*\Z)(?:[{\[\"/\d-]|(?:true|false|null)\b)")
+#: A heading over an answer that holds the file.
+_ANSWER = re.compile(
+    r"\s*#{1,6} +[*_]{0,2}(?:(?:the|my|proposed|final|updated|new|complete|full|corrected) +)*(?:solution|answer|response|result|output|code|file|version)[*_:. ]*\n",
+    re.IGNORECASE,
+)
 _ERROR_KEYS = frozenset(
     ["error", "type", "code", "message", "status", "detail", "request_id", "object", "param"]
 )
@@ -68,7 +73,7 @@ def whole_reply(text: str, path: str, targets: Targets, found: Scan, *, cut: boo
                 raise refusal("ambiguous", f"It is not certain which part of the reply is {path}.", path=path)
             if bare.talk_in(path, "\n".join(found.outside())) is not None:
                 raise refusal("ambiguous", f"It is not certain which part of the reply is {path}.", path=path)
-        if is_page(path) and any(item.info.lower().startswith(("markdown", "md")) for item in found.items):
+        if is_page(path) and (_frames_a_page(found) or _ANSWER.match(text)):
             raise refusal(
                 "ambiguous",
                 f"It is not certain whether {path} is the whole reply or the block inside it.",
@@ -80,9 +85,22 @@ def whole_reply(text: str, path: str, targets: Targets, found: Scan, *, cut: boo
     return _checked_bare(text, path, targets, cut=cut)
 
 
+def _frames_a_page(found: Scan) -> bool:
+    """True where a block of the reply says that it is a page, or holds fences as one does."""
+    return any(
+        item.info.lower().startswith(("markdown", "md"))
+        or (item.kind == "fence" and item.size > 3 and any(line.startswith("```") for line in item.lines))
+        for item in found.items
+    )
+
+
 def _names_its_blocks(found: Scan, targets: Targets) -> bool:
-    """True where a fence of the reply carries the asked-for path (any path, where several were asked for)."""
+    """True where a tag names a file, or a fence carries the asked-for path (any path, where several were asked for)."""
     for index, item in enumerate(found.items):
+        if item.kind == "tag" and targets.only is not None:
+            if targets.only.rpartition("/")[2] in "\n".join(item.lines[:3]):
+                return True
+            continue
         if item.kind != "fence":
             continue
         label = labels.info_label(item.info, targets.names)
@@ -175,6 +193,20 @@ def bare_reply(text: str, targets: Targets, *, cut: bool) -> Whole:
     return _checked_bare(text, path, targets, cut=cut)
 
 
+def _refuse_heading(lines: Sequence[str], path: str) -> None:
+    """Raise ReplyError for a heading or an announcement under which nothing comes."""
+    filled = [line.strip() for line in lines if line.strip()]
+    first = filled[0]
+    if is_page(path):
+        alone = len(filled) == 1 and (first.startswith("##") or first.endswith((":", "：")))
+        refused = alone or bool(_ANSWER.match("\n".join(lines)))
+    else:
+        most = 3 if first.startswith("##") else 1
+        refused = len(filled) <= most and bool(re.match(r"#{1,6} ", first))
+    if refused:
+        raise refusal("no_file", f"The reply is a heading and not {path}: {first[:80]!r}.", FENCED, path=path)
+
+
 def _refuse_name(lines: Sequence[str], path: str, targets: Targets) -> None:
     """Raise ReplyError where the text begins with the file's name, or its language, which is hardly a part of it."""
     filled = [line for line in lines if line.strip()]
@@ -211,6 +243,7 @@ def _checked_bare(text: str, path: str, targets: Targets, *, cut: bool) -> Whole
             FENCED,
             path=path,
         )
+    _refuse_heading(lines, path)
     _refuse_name(lines, path, targets)
     refuse_script(lines, path)
     refuse_frame(lines, path, targets.known.get(path))
