@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from windlass.errors import JournalError, NotFound, RunOwnedElsewhere, WorkspaceConflict
@@ -14,7 +14,7 @@ from windlass.journal import Entry, EntryState, Journal, RunJournal, RunRecord, 
 from windlass.owners import is_owned, owner_name, take
 from windlass.people import CANCELLED, Answer, check_answer
 from windlass.plan import EventLog
-from windlass.report import in_tree_order, waiting_for
+from windlass.report import in_tree_order, owners_of, waiting_for
 from windlass.workspace import Change, Workspace
 
 _ENDED = (WorkflowStatus.Success, WorkflowStatus.Failure, WorkflowStatus.Cancelled)
@@ -211,24 +211,37 @@ def _versions(entries: Sequence[Entry]) -> dict[str, list[str | None]]:
 
 
 def entries_before(entries: Sequence[Entry], events: Sequence[Event], step: str) -> list[str]:
-    """The paths of the finished effects that belong before ``step`` in the order of the plan."""
+    """The paths of the finished effects that belong before ``step`` in the order of the plan.
+
+    ``step`` may be a part of a step that the plan does not show, such as one of several answers: all of that step is done
+    anew then.
+    """
     order = plan_order(events)
-    if step not in order:
-        known = ", ".join(order) or "none yet"
-        raise NotFound(f"The run has no step {step!r}; known paths: {known}.")
+    declared = set(order)
+    if step not in declared:
+        shown = _shown(step, declared) if any(_within(e, step) for e in entries) else None
+        if shown is None:
+            known = ", ".join(order) or "none yet"
+            raise NotFound(f"The run has no step {step!r}; known paths: {known}.")
+        step = shown
     earlier = set(order[: order.index(step)])
     above = {path for path in earlier if step.startswith((f"{path}.", f"{path}["))}
     began = next((n for n, e in enumerate(entries) if _within(e, step)), len(entries))
     kept = []
     for number, entry in enumerate(entries):
-        owner = step_of(entry.path)
+        owner = _shown(step_of(entry.path), declared)
         if entry.state is not EntryState.DONE or entry.kind in _NOT_KEPT:
             continue
         # What comes before the plan (files brought in) has no step; a parent's own effects may come after the step.
-        before = owner not in order or owner in earlier
+        before = owner is None or owner in earlier
         if before and not (owner in above and number > began):
             kept.append(entry.path)
     return kept
+
+
+def _shown(path: str, declared: Collection[str]) -> str | None:
+    """The step of the plan that this step, or part of one, belongs to; None where the plan has none for it."""
+    return next((above for above in reversed(owners_of(path)) if above in declared), None)
 
 
 def _within(entry: Entry, step: str) -> bool:

@@ -23,7 +23,7 @@ from windlass.cli.root import cli
 from windlass.errors import BudgetExceeded, JournalError, JournalMismatch, NotFound, WorkspaceConflict
 from windlass.events import WorkflowStatus
 from windlass.export import export_run
-from windlass.journal import EntryState, RunRecord
+from windlass.journal import EntryState, RunRecord, step_of
 from windlass.people import Answer as Said
 from windlass.people import Question, StopSignal
 from windlass.prefixes import cacheable_tokens
@@ -136,6 +136,32 @@ async def test_a_fork_into_another_folder_brings_the_files_along(app: App, tmp_p
         await app.fork(first.run_id, "testing_step", workspace=str(other))
     assert (other / "slug.py").read_text() == "mine = True\n"
     assert len(await app.journal.list_runs()) == 2
+
+
+@pytest.mark.parametrize(("options", "parts"), [({"best_of": 2}, 3), ({"loops": 1}, 2)])
+async def test_a_fork_makes_all_of_an_answer_anew_also_the_parts_that_no_plan_shows(
+    tmp_path: Path, options: dict[str, int], parts: int
+) -> None:
+    def numbered(request: Request) -> Answer:
+        judged = "Find the best" in request.text
+        return Answer('{"choice": 2}' if judged else f"Answer number {request.number}.")
+
+    with OpenAIServer(numbered) as server:
+        app = App(settings(tmp_path / "home", server.base_url))
+        (tmp_path / "work").mkdir()
+        first = await app.create_run("chat", "t", str(tmp_path / "work"), {"message": "Hello?", **options})
+        assert (await app.execute(first.run_id)).status is WorkflowStatus.Success
+        calls = [e.path for e in await app.journal.entries(first.run_id) if e.kind == "model"]
+        assert server.count() == len(calls) == parts
+        # The steps that a changed request names, one of them by what only the journal knows.
+        for number, step in enumerate(("chat_step", step_of(calls[-1])), 1):
+            new = await app.fork(first.run_id, step)
+            assert await app.journal.entries(new.run_id) == []
+            assert (await app.execute(new.run_id)).status is WorkflowStatus.Success
+            assert server.count() == parts * (1 + number)
+        with pytest.raises(NotFound, match=r"no step 'chat_step.best\[9\]'; known paths: chat_step"):
+            await app.fork(first.run_id, "chat_step.best[9]")
+        await app.close()
 
 
 async def test_a_fork_that_is_killed_has_its_files_before_it_is_a_run(
