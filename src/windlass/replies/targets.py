@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from windlass.errors import ReplyError, UnsafePath
 from windlass.replies.kinds import refusal
@@ -81,26 +81,45 @@ class Targets:
         return shorter[0] if len(shorter) == 1 else None
 
     def collision(self, paths: Iterable[str]) -> ReplyError | None:
-        """An error where two paths are one on some file system, or a file is also a folder."""
+        """An error where two paths, or one and a known file, are one on some file system, or a file is also a folder."""
+        paths = list(paths)
+        known = {_form(path).casefold(): path for path in self.known}
         seen: dict[str, str] = {}
         for path in paths:
             form = _form(path).casefold()
-            if seen.setdefault(form, path) != path:
+            other = (
+                seen.setdefault(form, path)
+                if path in self.known
+                else seen.setdefault(form, known.get(form, path))
+            )
+            if other != path:
                 return refusal(
                     "conflict",
-                    f"{seen[form]!r} and {path!r} are the same file on some systems.",
+                    f"{other!r} and {path!r} are the same file on some systems.",
                     "Give every file a name of its own.",
                     path=path,
                 )
+        folders = {parent: path for form, path in known.items() for parent in _folders(form)}
+        for form, path in list(seen.items()):
+            if form in folders and path not in self.known:
+                return refusal("conflict", f"{path!r} is the folder of {folders[form]!r}.", path=path)
+            inside = next((known[parent] for parent in _folders(form) if parent in known), None)
+            if inside is not None and inside not in paths:
+                return refusal("conflict", f"{inside!r} is a file, so {path!r} cannot be in it.", path=path)
         for form, path in seen.items():
-            parent = form
-            while "/" in parent:
-                parent = parent.rsplit("/", 1)[0]
+            for parent in _folders(form):
                 if parent in seen:
                     return refusal(
                         "conflict", f"{seen[parent]!r} is both a file and the folder of {path!r}.", path=path
                     )
         return None
+
+
+def _folders(path: str) -> Iterator[str]:
+    """The folders a path lies in, the nearest first."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def _form(name: str) -> str:
