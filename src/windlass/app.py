@@ -341,6 +341,7 @@ class App:
             test_command=options.get("test_command") or self.settings.test_command,
             on_unknown=self.settings.on_unknown,
             used_prompts=await used_prompts(self.journal, journal.all.values()),
+            forked_writes=await control.forked_writes(self.journal, record),
         )
 
     async def close(self) -> None:

@@ -196,6 +196,21 @@ async def bring_files(
     return [change.path for change in wanted]
 
 
+async def forked_writes(journal: Journal, record: RunRecord) -> dict[str, set[str | None]]:
+    """Every content (SHA-256, None = deleted) that the runs which this one was forked from made of each file."""
+    made: dict[str, set[str | None]] = {}
+    while record.parent_run is not None:
+        try:
+            record = await journal.get_run(record.parent_run, whole=True)
+        except NotFound:
+            break  # it was forgotten
+        for entry in await journal.entries(record.run_id):
+            if entry.kind == "write" and entry.state is EntryState.DONE:
+                for row in entry.result:
+                    made.setdefault(row["path"], set()).add(row["after"])
+    return made
+
+
 def _versions(entries: Sequence[Entry]) -> dict[str, list[str | None]]:
     """Every content (SHA-256, None = no such file) that the run saw or made of each file, oldest first."""
     found: dict[str, list[str | None]] = {}

@@ -10,7 +10,7 @@ import asyncio
 import json
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -80,6 +80,8 @@ class Effects:
     on_unknown: Literal["retry", "ask"] = "retry"
     #: Prompts that finished calls of this run used, by name; the run goes on with them.
     used_prompts: Mapping[str, Resolved] = field(default_factory=dict)
+    #: What the runs that this one was forked from made of files, by path: its own work, done anew, may replace that.
+    forked_writes: Mapping[str, Collection[str | None]] = field(default_factory=dict)
     _kept: set[str] = field(default_factory=set)
     _resolved: dict[str, Resolved] = field(default_factory=dict)
     _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -278,7 +280,7 @@ class Effects:
         for name, text in sorted(texts.items()):
             version = await self.workspace.read(name)
             now = None if version is None else version.sha256
-            if name in self.seen and self.seen[name] != now:
+            if name in self.seen and now not in (self.seen[name], *self.forked_writes.get(name, ())):
                 raise WorkspaceConflict(
                     f"{name} was changed by someone else while the run was working on it; nothing was written.",
                     self._start_again(self._first_to_read(name) or step_path),
