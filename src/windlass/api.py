@@ -97,8 +97,8 @@ class Going:
     """A run that :func:`arun` starts once it is awaited or iterated; both may be done, in any order.
 
     Iterating gives every event, streamed text included (where nobody iterates or listens, replies are not streamed).
-    Leaving the loop early asks the run to stop: what is under way
-    is finished and kept, and :func:`resume` goes on with it.
+    Leaving the loop early asks the run to stop: what is under way is finished and kept, and :func:`resume` goes on with
+    it. Await it then too: a program that ends before cuts off what is under way.
     """
 
     def __init__(self, work: Any, stop: StopSignal) -> None:
