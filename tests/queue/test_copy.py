@@ -63,7 +63,7 @@ async def test_there_and_back(source: Database, postgres_url: str, tmp_path: Pat
     copy_database(target, third)
     assert await reports(f"sqlite:///{tmp_path / 'third.db'}") == await reports(postgres_url)
     # What comes later is numbered after what was copied.
-    app = App(Settings(database_url=postgres_url))
+    app = App(Settings(database_url=postgres_url, model="openai-chat:test-model"))
     made = await app.create_run("chat", "later", str(tmp_path), {"message": "later"})
     lease: Lease = await app.journal.acquire(made.run_id, "me")
     from windlass.journal import RunJournal
