@@ -285,7 +285,7 @@ CASES: list[tuple[Any, ...]] = [
     ("json/fence-inside-content", '{"path": "a.py", "content": "```python\\nx = 1\\n```"}', None, {}, ({"a.py": "x = 1\n"}, R({"ambiguous"}))),
     ("json/error-object", '{"error": {"message": "rate limit", "code": 429}}', A, {}, R({"no_file", "bad_json", "ambiguous"})),
     ("json/crlf-content", '{"path": "a.py", "content": "x\\r\\ny\\r\\n"}', None, {}, {"a.py": "x\ny\n"}),
-    ("json/lone-surrogate", '{"path": "a.py", "content": "\\ud800"}', None, {}, ({"a.py": "\ud800"}, R({"bad_json"}))),
+    ("json/lone-surrogate", '{"path": "a.py", "content": "\\ud800"}', None, {}, R({"bad_json", "no_file"})),
     # tags
     ("xml/name", '<file name="a.py">\nx = 1\n</file>\n', None, {}, {"a.py": "x = 1\n"}),
     ("xml/fenced", fence('<file path="a.py">\nx = 1\n</file>\n', "xml"), None, {}, {"a.py": "x = 1\n"}),

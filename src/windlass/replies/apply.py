@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from windlass.replies.document import Document, in_style_of
+from windlass.replies.doubts import refuse_talk
 from windlass.replies.edits import apply_edit, replace_once
 from windlass.replies.elision import first_elision, leaves_out_most
 from windlass.replies.hunks import apply_hunks
@@ -142,6 +143,7 @@ class _Application:
         known = self._known.get(path)
         if path in self._edited:
             raise refusal("conflict", f"The reply edits {path} and then gives it whole.", path=path)
+        refuse_talk(operation.text.split("\n"), path)
         self._refuse_elision(path, operation.text.split("\n"))
         if known is not None and known.strip() and not operation.text.strip():
             raise refusal("empty", f"The reply would leave {path} empty.", path=path)

@@ -144,6 +144,8 @@ def opens_source(text: str) -> bool:
 
 def _underlined(head: str) -> bool:
     lines = head.split("\n", 2)
+    if lines[0].startswith(("```", "~~~")):
+        return False
     return len(lines) > 1 and bool(re.fullmatch(r"[=\-~^*]{3,}\s*", lines[1])) and bool(lines[0].strip())
 
 

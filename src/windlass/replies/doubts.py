@@ -30,6 +30,10 @@ _WRITES = re.compile(
     r"(?:\bopen\(\s*([\"'])([^\"'\n]+)\1\s*,\s*(?:mode\s*=\s*)?[\"'][wax]|"
     r"(?:writeFileSync|writeFile|file_put_contents|File\.write|Path(?=\([^)]*\)\.write_))\(\s*([\"'])([^\"'\n]+)\3)"
 )
+_STRINGS = re.compile(r"\"[^\"]*\"|'[^']*'")
+_NUMBERED = re.compile(r"\s*(\d{1,6})(?:[:|.]|\s|$)")
+#: An operator that was escaped for a page: ``a &lt; b``.
+_ESCAPED = re.compile(r"[\w)\]] &(?:lt|gt|amp|lt;=|gt;=);? [\w(\"'-]")
 #: ``(empty)``, ``[content]``, ``<the file>``.
 _PLACEHOLDER = re.compile(r"\s*[\[(<][A-Za-z][\w ]*[\])>]\s*")
 _PRINTED = re.compile(r"Traceback \(most recent call last\):|>>> |[│├└]──|\.$|={5,} test session starts")
@@ -53,7 +57,6 @@ def refuse_doubtful(item: Item, path: str, found: Scan, names: Collection[str], 
     """Raise ReplyError for a block whose end may be that of an inner one, and for a script that would write the file."""
     refuse_script(item.lines, path)
     refuse_frame(item.lines, path, known)
-    _refuse_talk(item.lines, path)
     odd = family_of_path(path) == "python" and sum(line.count('"""') for line in item.lines) % 2 == 1
     page_open = is_page(path) and item.suspicious
     if (item.suspicious and (odd or page_open or _follows_text(item, found, names))) or (
@@ -71,8 +74,8 @@ def refuse_doubtful(item: Item, path: str, found: Scan, names: Collection[str], 
             raise refusal("ambiguous", f"The block of {path} seems to run into the next file.", path=path)
 
 
-def _refuse_talk(lines: Sequence[str], path: str) -> None:
-    """Raise ReplyError for a block that holds an apology or a report, and no source."""
+def refuse_talk(lines: Sequence[str], path: str) -> None:
+    """Raise ReplyError for a text that holds an apology or a report, and no source."""
     text = "\n".join(lines).strip("\n")
     if text.strip() == WHOLE_TEXT or (is_source(path) and _PLACEHOLDER.fullmatch(text)):
         raise refusal("elision", f"The block for {path} holds a placeholder, not the file.", path=path)
@@ -113,7 +116,11 @@ def refuse_frame(lines: Sequence[str], path: str, known: str | None) -> None:
             edit=True,
         )
     framed = (
-        (first[:1] == '"' and last[-1:] == '"' and _is_json_string("\n".join(lines)))
+        first.lower() in ("copy", "copy code")
+        or _is_numbered(lines)
+        or (family == "python" and is_escaped(lines))
+        or any(map(_ESCAPED.search, lines))
+        or (first[:1] == '"' and last[-1:] == '"' and _is_json_string("\n".join(lines)))
         or (is_language(first) and family_of_word(first) == family and not runs_in_a_shell(family))
         or _TAG.match(first)
         or _LAST_TAG.search(last)
@@ -122,6 +129,20 @@ def refuse_frame(lines: Sequence[str], path: str, known: str | None) -> None:
     )
     if framed or (first[:1] in ("{", "[") and _is_json("\n".join(lines))):
         raise refusal("ambiguous", f"The text for {path} stands in a frame that is not known.", path=path)
+
+
+def is_escaped(lines: Sequence[str]) -> bool:
+    """True for a text on one line that holds its line ends as ``\\n``."""
+    filled = [line for line in lines if line.strip()]
+    return len(filled) == 1 and _STRINGS.sub("", filled[0]).count("\\n") > 1
+
+
+def _is_numbered(lines: Sequence[str]) -> bool:
+    """True for lines that are all numbered one after the other, as a viewer shows them."""
+    numbers = [_NUMBERED.match(line) for line in lines if line.strip()]
+    return len(numbers) > 1 and all(
+        found is not None and int(found.group(1)) == number for number, found in enumerate(numbers, 1)
+    )
 
 
 def _is_diff(lines: Sequence[str]) -> bool:
@@ -145,7 +166,7 @@ def _is_json(text: str) -> bool:
 def refuse_two_files(lines: Sequence[str], path: str, names: Collection[str]) -> None:
     """Raise ReplyError where a comment in a block begins another file (``# b.py`` below the text of ``a.py``)."""
     for above, line in itertools.pairwise(lines):
-        if len(line) >= 80:
+        if len(line) >= 80 or is_page(path):
             continue
         ruled = line.startswith(("==", "--", "~~", "##", "**")) and unruled(line) != line
         if ruled or (not above.strip() and line.startswith(("#", "//", "--"))):

@@ -28,20 +28,23 @@ _FIRST_OF_ALL = re.compile(r"#!|#.{0,10}\bcoding[:=]|<\?php\s*$|<!DOCTYPE\b", re
 
 def own_label(lines: Sequence[str], word: str | None, targets: Targets) -> Label | None:
     """The path that a block gives itself; ``word`` is the language family of its info string."""
-    return _first_comment(lines, targets.names) or _first_line(lines, word, targets)
+    label = _first_comment(lines, targets.names, loose=True)
+    if label is not None and targets.only is not None and label.differs_from(targets.only):
+        label = _first_comment(lines, targets.names, loose=False)
+    return label or _first_line(lines, word, targets)
 
 
-def _first_comment(lines: Sequence[str], names: Collection[str]) -> Label | None:
+def _first_comment(lines: Sequence[str], names: Collection[str], *, loose: bool) -> Label | None:
     """The path that a block gives itself: in a comment on its first line, or on the one below ``#!`` and the like."""
     filled = [line for line in itertools.islice(lines, 40) if line.strip()][:2]
     if len(filled) == 2 and _FIRST_OF_ALL.match(filled[0]):
-        label = comment_label(filled[1], names)
+        label = comment_label(filled[1], names, loose=loose)
         return replace(label, drop_first_line=False) if label is not None else None
-    return comment_label(filled[0], names) if filled else None
+    return comment_label(filled[0], names, loose=loose) if filled else None
 
 
-def comment_label(first_line: str, names: Collection[str]) -> Label | None:
-    """The path in a comment on one line (``# src/x.py``, ``// filepath: src/x.js``)."""
+def comment_label(first_line: str, names: Collection[str], *, loose: bool = False) -> Label | None:
+    """The path in a comment on one line (``# src/x.py``, ``// filepath: src/x.js``); ``loose`` with words about it, too."""
     if len(first_line) > LONGEST or first_line.startswith("#!"):
         return None
     cell = _CELL.fullmatch(first_line)
@@ -52,8 +55,8 @@ def comment_label(first_line: str, names: Collection[str]) -> Label | None:
         return None
     marker = _MARKER.match(comment.group(1))
     text = marker.group(1) if marker else comment.group(1)
-    note = SUFFIX.search(text)
-    described = None if marker else DESCRIBED.fullmatch(text)
+    note = SUFFIX.search(text) if loose else None
+    described = None if marker or not loose else DESCRIBED.fullmatch(text)
     name = undecorate(described.group(1) if described else unruled(text[: note.start()] if note else text))
     if not looks_like_path(name, names) or (family_of_path(name) is None and name not in names):
         return None

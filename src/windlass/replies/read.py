@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from windlass.errors import ReplyError
 from windlass.replies import labels, wording
+from windlass.replies.bare import opens_source
 from windlass.replies.block import Block, Verdict
 from windlass.replies.bodies import joined
 from windlass.replies.doubts import (
@@ -23,6 +24,7 @@ from windlass.replies.languages import (
     family_of_word,
     fits,
     is_page,
+    is_source,
     runs_in_a_shell,
 )
 from windlass.replies.markers import PATCH_OPEN, TAG_OPEN, EditIndex
@@ -196,6 +198,9 @@ class Reader:
         if any(is_page(path) for path in self._targets.asked or ()):
             return None
         if not any(line.lstrip(" >").startswith(("```", "~~~")) for line in block.lines):
+            return None
+        only = self._targets.only
+        if only is not None and is_source(only) and opens_source(block.first):
             return None
         return self._inner_reply(block.lines, {"fence", "edit", "patch", "diff", "tag"})
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from windlass.replies.bodies import body_text
 from windlass.replies.edits import Edit, read_edit
 from windlass.replies.kinds import refusal
-from windlass.replies.languages import family_of_path
+from windlass.replies.languages import family_of_path, is_source
 from windlass.replies.markers import TAG_OPEN, EditIndex, tag_path
 from windlass.replies.operations import Change, Delete, Operation, Whole
 
@@ -60,6 +60,7 @@ def operations_of_tag(lines: Sequence[str], names: Collection[str]) -> list[Oper
             "Send the text as it shall stand in the file, without XML escapes.",
             path=path,
         )
+    _refuse_run_on(path, tag, body)
     if body.startswith("\n"):
         body = body[1:]
     body = (
@@ -68,6 +69,22 @@ def operations_of_tag(lines: Sequence[str], names: Collection[str]) -> list[Oper
         else body[:-400] + re.sub(r"\n[ \t]+\Z", "\n", body[-400:])
     )
     return [Whole(path, body_text(path, body, data=False))]
+
+
+def _refuse_run_on(path: str, tag: str, body: str) -> None:
+    """Raise ReplyError where the text of one file seems to hold another, or fences with words around them."""
+    if not is_source(path):
+        return
+    lines = body.split("\n")
+    opened = [
+        found for line in lines if (found := TAG_OPEN.match(line)) and found.group(1).lower() == tag.lower()
+    ]
+    if any(tag_path(found) is not None for found in opened):
+        raise refusal("truncated", f"Another <{tag}> begins before that of {path} ends.", path=path)
+    filled = [line for line in lines if line.strip()]
+    fences = [number for number, line in enumerate(filled) if line.startswith(("```", "~~~"))]
+    if len(fences) > 1 and 0 < fences[0] < 4 and fences[-1] == len(filled) - 1:
+        raise refusal("ambiguous", f"The content of {path} holds fences together with other text.", path=path)
 
 
 def _escaped(path: str, body: str) -> bool:

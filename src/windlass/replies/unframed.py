@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from windlass.replies import bare, labels
-from windlass.replies.doubts import refuse_frame, refuse_script
+from windlass.replies.doubts import is_escaped, refuse_frame, refuse_script
 from windlass.replies.items import Scan
 from windlass.replies.json_files import decode_json, looks_like_envelope, operations_of
 from windlass.replies.kinds import refusal
@@ -34,6 +34,12 @@ FENCED = (
 
 #: How a JSON value or a comment before it begins; a word in brackets is a placeholder.
 _JSON_START = re.compile(r"\s*(?!\[[^\W\d][\w .-]*\]\s*\Z)(?:[{\[\"/\d-]|(?:true|false|null)\b)")
+#: A tag around a page that is none of a page's own, or quotes.
+_FRAMED = re.compile(
+    r"<(answer|result|results|response|output|document|content|contents|text|markdown|page|final|final_answer|file|reply|artifact)>.*</\1>|"
+    r"(\"{3}|'{3})\s*\n.*\n\2",
+    re.DOTALL | re.IGNORECASE,
+)
 #: A heading over an answer that holds the file.
 _ANSWER = re.compile(
     r"\s*#{1,6} +[*_]{0,2}(?:(?:the|my|proposed|final|updated|new|complete|full|corrected) +)*(?:solution|answer|response|result|output|code|file|version)[*_:. ]*\n",
@@ -245,6 +251,10 @@ def _checked_bare(text: str, path: str, targets: Targets, *, cut: bool) -> Whole
         )
     _refuse_heading(lines, path)
     _refuse_name(lines, path, targets)
+    if is_page(path) and (_FRAMED.fullmatch(text.strip()) or is_escaped(lines)):
+        raise refusal(
+            "ambiguous", f"The text for {path} stands in a frame that is not known.", FENCED, path=path
+        )
     refuse_script(lines, path)
     refuse_frame(lines, path, targets.known.get(path))
     first = next(number for number, line in enumerate(lines) if line.strip())
