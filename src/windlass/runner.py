@@ -30,13 +30,8 @@ LOOK_SECONDS = 0.75
 ENDING_SECONDS = 3.0
 
 _ENDED = {WorkflowStatus.Success, WorkflowStatus.Failure, WorkflowStatus.Cancelled}
-#: What an earlier end left behind; a cancellation that was obeyed must not end the run again.
-_BEGUN: Mapping[str, Any] = {
-    "status": WorkflowStatus.Started,
-    "error": None,
-    "finished_at": None,
-    "cancel_requested": False,
-}
+#: In place of what an earlier end left behind.
+_BEGUN: Mapping[str, Any] = {"status": WorkflowStatus.Started, "error": None, "finished_at": None}
 
 BuildWorkflow = Callable[[RunRecord], StepWorkflow[Any]]
 BuildEffects = Callable[[RunRecord, RunJournal, EventLog, StopSignal], Awaitable[Effects]]
@@ -103,10 +98,14 @@ class Runner:
             journal = await RunJournal.open(self.journal, lease)
             effects = await self.build_effects(record, journal, log, self.stop)
             workflow.attach(effects)
-            if record.cancel_requested and record.status not in _ENDED:
-                # Asked of an owner that was lost before it obeyed.
-                self.stop.cancel = self.stop.requested = True
-            await self.journal.update_run(lease, **_BEGUN)
+            begun = dict(_BEGUN)
+            if record.cancel_requested:
+                # A cancel that was obeyed must not end the run again. One that is asked for meanwhile stays, to be obeyed.
+                begun["cancel_requested"] = False
+                if record.status not in _ENDED:
+                    # Asked of an owner that was lost before it obeyed.
+                    self.stop.cancel = self.stop.requested = True
+            await self.journal.update_run(lease, **begun)
             log.run_status(WorkflowStatus.Started, workflow=record.workflow, title=record.title)
             self._tell_unknown(journal, log, earlier)
             return await self._walk(workflow, record, lease, log, journal, heartbeat)

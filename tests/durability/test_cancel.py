@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from tests.harness import GOOD, coding_engine
 from windlass import control
 from windlass.errors import JournalError
-from windlass.events import WorkflowStatus
+from windlass.events import Event, WorkflowStatus
 from windlass.journal import Lease, MemoryJournal, RunRecord
+from windlass.llm.base import BaseLLMIntegration, CallTags, Message, OnText, Reply
+from windlass.llm.prices import FREE
 from windlass.owners import owner_name
+from windlass.people import StopSignal
 
 
 class EndsMeanwhile(MemoryJournal):
@@ -54,3 +61,35 @@ async def test_a_database_whose_clock_is_behind_keeps_nobody_from_cancelling(now
     record = await control.cancel(journal, "run1", now=now)
     assert (record.status is WorkflowStatus.Cancelled) == now
     assert record.cancel_requested != now
+
+
+class AskedMeanwhile(MemoryJournal):
+    """A journal whose run somebody cancels while its new owner still gets ready."""
+
+    async def events(self, run_id: str, *, since: int = 0, limit: int = 100_000) -> list[Event]:
+        await self.request_cancel(run_id)
+        return await super().events(run_id, since=since, limit=limit)
+
+
+class Waits(BaseLLMIntegration):
+    """Replies once somebody asked the run to stop."""
+
+    model_name = "test:waits"
+    price = FREE
+
+    def __init__(self, stop: StopSignal) -> None:
+        self._stop = stop
+
+    async def request(
+        self, messages: Sequence[Message], *, tags: CallTags | None = None, on_text: OnText | None = None
+    ) -> Reply:
+        await self._stop.wait()
+        return Reply(str(GOOD["requirement_step"]), self.model_name)
+
+
+async def test_a_cancel_while_the_run_is_made_ready_is_not_forgotten(tmp_path: Path) -> None:
+    stop = StopSignal()
+    engine = coding_engine(tmp_path, Waits(stop))
+    engine.journal, engine.stop = AskedMeanwhile(), stop
+    ended = await asyncio.wait_for(engine.go(), 30)
+    assert ended.status is WorkflowStatus.Cancelled
