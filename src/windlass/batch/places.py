@@ -13,7 +13,6 @@ from windlass.app import App
 from windlass.batch.items import Item
 from windlass.errors import BudgetExceeded, InputError, WindlassError, WorkspaceConflict, WorkspaceError
 from windlass.journal import RunRecord
-from windlass.workflows import check_workspace
 from windlass.workspace import Change, Workspace
 
 #: Places that are made ready at a time.
@@ -92,10 +91,9 @@ class Places:
             self.make(Path(run.workspace))
             if self._for_others:
                 run = run.evolve(options={**run.options, "new_folder": False})
-        workspace = await self._app.workspace(run)
         if texts:
-            await self._write(workspace, Path(run.workspace), texts)
-        await check_workspace(run.workflow, run.options, workspace)
+            await self._write(await self._app.workspace(run), Path(run.workspace), texts)
+        await self._app.check(run, here=not self._for_others)
         return run
 
     async def _write(self, workspace: Workspace, root: Path, texts: dict[str, str]) -> None:
