@@ -368,7 +368,8 @@ async def test_b11_a_target_without_an_ending(tmp_path: Path) -> None:
             ("Makefile", "Makefile"),
             (f"new{number}", f"new{number}.txt"),
         ):
-            model = model_of()
+            # Text that every one of these files may hold.
+            model = model_of(write_page=lambda asked: fenced(path_in(asked), "all: one\n"))
             record = await engine(tmp_path, model, key, to=to, **options).go()
             assert record.status is WorkflowStatus.Success, record.error
             asked = next(a for a in model.requests if "# The file\n" in first(a))
