@@ -244,7 +244,7 @@ class App:
         log = None if self.settings.log is None else RunLog(self.settings.log)
         if log is not None:
             heard.append(log.on_event)
-        runner = Runner(self.journal, self.prompts, self._workflow, build_effects, heard, stop)
+        runner = Runner(self.journal, self.prompts, self._workflow, build_effects, heard, stop, self._pins)
         try:
             return await runner.run(run_id)
         finally:
@@ -290,6 +290,9 @@ class App:
             self.journal, run_id, step, workspace=workspace, files=files, changes=changes
         )
 
+    def _pins(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        return wiring.pinned(self.settings, options)
+
     def _workflow(self, record: RunRecord) -> StepWorkflow[Any]:
         module = workflow_module(record.workflow)
         if module is None:
@@ -309,8 +312,8 @@ class App:
     ) -> Effects:
         from windlass.sandbox import select_sandbox
 
-        options = record.options
-        models = self.models_for(options)
+        options, begun = record.options, wiring.as_begun(self.settings, record)
+        models = wiring.registry(begun, options, self.integrations)
         workspace = await self.workspace(record)
         level = options.get("sandbox") or self.settings.sandbox
         budget = self.budget_for(
@@ -325,6 +328,15 @@ class App:
         label = models.get("main").label
         if label:
             log.notice(label[:1].upper() + label[1:] + ".", label=label)
+        if (
+            begun.model != self.settings.model
+            and not options.get("model")
+            and "main" not in self.integrations
+        ):
+            log.notice(
+                f"The run goes on with the model that it began with, {begun.model}; another one takes: "
+                f"windlass fork {record.run_id} --from STEP --model MODEL"
+            )
         return Effects(
             run_id=record.run_id,
             journal=journal,
@@ -338,7 +350,7 @@ class App:
             ask_person=ask_person,
             stop=stop,
             approve=frozenset(options.get("approve") or ()),
-            test_command=options.get("test_command") or self.settings.test_command,
+            test_command=options.get("test_command") or begun.test_command,
             on_unknown=self.settings.on_unknown,
             used_prompts=await used_prompts(self.journal, journal.all.values()),
             forked_writes=await control.forked_writes(self.journal, record),

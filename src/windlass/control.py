@@ -149,6 +149,7 @@ async def fork(
     record = await journal.get_run(run_id)
     entries = await journal.entries(record.run_id)
     _check_not_undone(record, entries)
+    begun: Mapping[str, Any] = record.pins.get("settings", {})
     keep = entries_before(entries, await journal.events(record.run_id), step)
     new = RunRecord(
         run_id=generate_id(),
@@ -156,6 +157,8 @@ async def fork(
         title=record.title,
         workspace=record.workspace if workspace is None else workspace,
         options={**record.options, **(changes or {})},
+        # The tests that the kept part ran were run so; the models are those that are set when the fork begins.
+        pins={"settings": {name: kept for name, kept in begun.items() if name == "test_command"}},
         parent_run=record.run_id,
     )
     if files is not None:

@@ -48,6 +48,8 @@ class Runner:
     build_effects: BuildEffects
     listeners: list[Listener] = field(default_factory=list)
     stop: StopSignal = field(default_factory=StopSignal)
+    #: What a run that begins now keeps of the settings, by its options.
+    pins: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda options: {}
     owner: str = field(default_factory=owner_name)
     #: Seconds between two renewals of the lease.
     heartbeat: float = HEARTBEAT_SECONDS
@@ -86,7 +88,7 @@ class Runner:
             record = await self.journal.get_run(lease.run_id)
             earlier = await self.journal.events(lease.run_id)
             workflow = self.build_workflow(record)
-            await self._check_definition(record, workflow, lease)
+            record = await self._pinned(record, workflow, lease)
             log = EventLog(
                 lease.run_id,
                 self.journal,
@@ -176,16 +178,21 @@ class Runner:
                 self.stop.cancel = True
                 self.stop.requested = True
 
-    async def _check_definition(self, record: RunRecord, workflow: StepWorkflow[Any], lease: Lease) -> None:
+    async def _pinned(self, record: RunRecord, workflow: StepWorkflow[Any], lease: Lease) -> RunRecord:
+        """The run with what it began with, kept at its first start. Raises JournalMismatch for other steps than then."""
         now = workflow.definition_hash()
         pinned = record.pins.get("definition")
         if pinned is None:
-            await self.journal.update_run(lease, pins={**record.pins, "definition": now})
-        elif pinned != now:
+            settings = {**self.pins(record.options), **record.pins.get("settings", {})}
+            pins = {**record.pins, "definition": now, "settings": settings}
+            await self.journal.update_run(lease, pins=pins)
+            return record.evolve(pins=pins)
+        if pinned != now:
             raise JournalMismatch(
                 f"Run {record.run_id} was started with other steps than this Windlass has; "
                 f"start again from where they agree with: windlass fork {record.run_id} --from PATH"
             )
+        return record
 
     def _tell_unknown(self, journal: RunJournal, log: EventLog, earlier: Iterable[Event]) -> None:
         told = {e.payload.get("unknown") for e in earlier if e.name == "notice"}

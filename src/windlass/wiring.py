@@ -20,6 +20,8 @@ NO_MODEL = (
     "`windlass demo`, which needs none."
 )
 
+_MODELS = ("model", "fast_model", "judge_model")
+
 
 def registry(
     settings: Settings, options: Mapping[str, Any], integrations: Mapping[str, BaseLLMIntegration]
@@ -42,6 +44,22 @@ def registry(
     for role, integration in integrations.items():
         found.add(role, integration)
     return found
+
+
+def pinned(settings: Settings, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run that begins now keeps of the settings, by name: those that decide what it asks and what its tests are.
+
+    No model where none has a name; then objects serve.
+    """
+    kept: dict[str, Any] = {"test_command": settings.test_command}
+    if options.get("model") or settings.model:
+        kept |= {name: options.get(name) or getattr(settings, name) for name in _MODELS}
+    return kept
+
+
+def as_begun(settings: Settings, record: RunRecord) -> Settings:
+    """The settings, in what decides the run's requests as they were when it began."""
+    return settings.model_copy(update=record.pins.get("settings") or {})
 
 
 def budget(
