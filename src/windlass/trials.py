@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ class Trials:
     prompt: str
     options: Mapping[str, Any]
     context: str
+    #: One at a time for each run: the same case may be asked for twice at once.
+    _at_work: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def run_case(self, text: str, case: Case) -> CaseResult:
         """See :data:`windlass.prompt.cases.RunCase`."""
@@ -53,7 +56,11 @@ class Trials:
         run_id = derived_id("trial", self.context, self.prompt, case.id, text)
         trial = {"prompt_texts": {self.prompt: text}, "case_id": case.id}
         title = f"Trial of {self.prompt}: {title}"
-        record = await self._run(run_id, workflow, title, {**options, **self.options, **trial})
+        async with self._at_work[run_id]:
+            return await self._tried(run_id, workflow, title, {**options, **self.options, **trial})
+
+    async def _tried(self, run_id: str, workflow: str, title: str, options: Mapping[str, Any]) -> CaseResult:
+        record = await self._run(run_id, workflow, title, options)
         if await self._outcome(record) == "error":
             record = await self.app.execute(run_id, stream=False)
         outcome = await self._outcome(record)
