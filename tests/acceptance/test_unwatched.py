@@ -92,6 +92,19 @@ def test_a_full_disk_is_told_by_commands_that_only_print(cli: Cli, words: tuple[
     assert done.err == said
 
 
+@pytest.mark.parametrize("words", ["runs list", "prompts list", "--help", "--version"])
+def test_output_that_was_closed_is_no_fault(cli: Cli, words: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{WINDLASS} {words} >&-"],
+        cwd=cli.cwd,
+        env=cli.env(),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("more", [(), ("--json",)])
 def test_a_reader_who_has_gone_is_not_waited_for(cli: Cli, more: tuple[str, ...]) -> None:
     read, write = os.pipe()

@@ -121,7 +121,8 @@ def run() -> None:
     """Run the command line; every way out has an exit code, none a traceback."""
     try:
         code = cli.main(standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where it was closed: `>&-`
+            sys.stdout.flush()
     except Exit as done:
         sys.exit(done.exit_code)
     except click.Abort:
