@@ -227,7 +227,7 @@ class _Attempts:
                         path=self.call.step_path,
                         failure=type(error).__name__,
                     )
-                told = True
+                    told = True
             await asyncio.sleep(1)
 
     async def failed(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from bench.faults import EXPECTED, answer, settings
 
 from tests.durability.test_control import start
 from windlass.app import App
+from windlass.errors import InputError
 from windlass.events import Event, WorkflowStatus
 from windlass.settings import Settings
 from windlass.testing.server import Answer, Fault, OpenAIServer, Request
@@ -64,10 +66,6 @@ async def test_a_model_that_is_no_longer_there_is_named(tmp_path: Path) -> None:
         await app.execute(record.run_id)
         await app.close()
         app = App(settings(tmp_path / "home", server.base_url))
-        try:
+        with pytest.raises(InputError, match="first"):
             await app.execute(record.run_id)
-        except Exception as error:
-            assert "first" in str(error)
-        else:
-            raise AssertionError("a run went on with a model that is not there")
         await app.close()
